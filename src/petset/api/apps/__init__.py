@@ -1,0 +1,1 @@
+"""apps: kinds of the group `apps`."""

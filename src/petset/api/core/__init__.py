@@ -1,0 +1,1 @@
+"""core: kinds of the group whose name is empty."""

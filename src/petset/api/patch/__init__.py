@@ -1,0 +1,1 @@
+"""patch: JSON patch, merge patch and strategic merge patch, as pure functions."""

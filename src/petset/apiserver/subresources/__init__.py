@@ -1,0 +1,1 @@
+"""subresources: status, scale, binding, eviction, log, exec and their like."""

@@ -1,0 +1,1 @@
+"""verbs: get, list, watch, create, update, patch, delete; generic over every resource."""

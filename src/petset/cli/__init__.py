@@ -1,0 +1,1 @@
+"""cli: the composition root. The only room that joins the others into processes."""

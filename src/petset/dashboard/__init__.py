@@ -1,0 +1,1 @@
+"""dashboard: pages over the API. Empty for now; its room is kept."""

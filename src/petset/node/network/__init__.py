@@ -1,0 +1,1 @@
+"""network: the node's namespace, routed pod links, netlink."""

@@ -1,0 +1,1 @@
+"""runtime: containers and pod sandboxes, by an OCI runtime and conmon."""

@@ -1,0 +1,1 @@
+"""volume: makes a pod's volumes and their mounts."""

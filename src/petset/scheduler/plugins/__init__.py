@@ -1,0 +1,1 @@
+"""plugins: pure filters and scores, one file each."""

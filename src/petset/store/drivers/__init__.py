@@ -1,0 +1,1 @@
+"""drivers: where revisions are kept. Every driver passes the same suite."""
