@@ -1,7 +1,89 @@
 """Keeps caches up to date: list, watch, and list again when the history is gone."""
 
+import asyncio
+import logging
+from contextlib import aclosing
+
+from petset.api import errors, meta
 from petset.client.cache import Cache
 from petset.client.client import Client
+from petset.client.transport import TransportError
+
+PAGE = 500
+BACKOFF_BASE_S = 0.2
+BACKOFF_MAX_S = 10.0
+SILENCE_MAX_S = 300.0
+"""A watch without any event, not even a bookmark, for so long is taken for dead."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Reflector:
+    """List and watch of one resource, into one cache.
+
+    The position (`version`) outlives a cut connection: the watch goes on where it was, and the
+    list is read again only when the server says that the position is too old.
+    """
+
+    def __init__(self, client: Client, cache: Cache, fields: str) -> None:
+        self.client = client
+        self.cache = cache
+        self.fields = fields
+        self.version = ""
+        self.failures = 0
+
+    async def run(self) -> None:
+        """Reflect until cancelled."""
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                if not self.version:
+                    await self._list()
+                fruitful = await self._watch()
+            except errors.StatusError as error:
+                self._refused(error)
+                await self._back_off()
+            except (TransportError, TimeoutError) as error:
+                _log.debug("watch of %s broke: %r", self.cache.resource, error)
+                await self._back_off()
+            else:
+                if not fruitful and asyncio.get_running_loop().time() - started < 1:
+                    await self._back_off()
+
+    async def _list(self) -> None:
+        listed = await self.client.list(self.cache.resource, fields=self.fields, limit=PAGE)
+        self.version = listed.resource_version
+        self.cache.replace(listed.items, listed.resource_version)
+
+    async def _watch(self) -> bool:
+        """Follow one watch to its end; says whether it brought anything."""
+        fruitful = False
+        watch = self.client.watch(
+            self.cache.resource, resource_version=self.version, fields=self.fields
+        )
+        async with aclosing(watch):
+            while True:
+                async with asyncio.timeout(SILENCE_MAX_S):
+                    event = await anext(watch, None)
+                if event is None:
+                    return fruitful
+                if event.type != "BOOKMARK":
+                    self.cache.apply(event.type, event.obj)
+                self.version = meta.version_of(event.obj) or self.version
+                fruitful = True
+                self.failures = 0
+
+    def _refused(self, error: errors.StatusError) -> None:
+        causes = error.details.get("causes") or ()
+        ahead = any(cause.get("reason") == "ResourceVersionTooLarge" for cause in causes)
+        if error.code == 410 or ahead:
+            self.version = ""
+        _log.debug("watch of %s refused: %s", self.cache.resource, error)
+
+    async def _back_off(self) -> None:
+        delay_s = min(BACKOFF_MAX_S, BACKOFF_BASE_S * 2.0 ** min(self.failures, 16))
+        self.failures += 1
+        await asyncio.sleep(delay_s)
 
 
 class Informers:
@@ -12,15 +94,31 @@ class Informers:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self._reflectors: dict[tuple[str, str], _Reflector] = {}
+        self._group: asyncio.TaskGroup | None = None
 
     def cache(self, resource: str, *, fields: str = "") -> Cache:
         """The shared cache of `resource`, made on first use."""
-        raise NotImplementedError
+        reflector = self._reflectors.get((resource, fields))
+        if reflector is None:
+            reflector = _Reflector(self.client, Cache(resource), fields)
+            self._reflectors[resource, fields] = reflector
+            if self._group is not None:
+                self._group.create_task(reflector.run(), name=f"reflector {resource}")
+        return reflector.cache
 
     async def run(self) -> None:
         """Reflect every cache until cancelled: list+watch, back off on errors, relist on 410."""
-        raise NotImplementedError
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                for (resource, _), reflector in self._reflectors.items():
+                    group.create_task(reflector.run(), name=f"reflector {resource}")
+                await asyncio.Future[None]()
+        finally:
+            self._group = None
 
     async def wait_synced(self) -> None:
         """Wait until every cache asked for so far has its first list."""
-        raise NotImplementedError
+        for reflector in list(self._reflectors.values()):
+            await reflector.cache.wait_synced()
