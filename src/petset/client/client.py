@@ -203,23 +203,28 @@ class Client:
 def decode(response: Response) -> MutableObj:
     """The object of an answer. Raises StatusError for a failing one."""
     raw = response.body if isinstance(response.body, bytes) else b"".join(response.body)
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        body = None
     if response.status >= 300:
-        raise failure(response.status, raw, body)
+        raise failure(response.status, raw)
+    body = _json(raw)
     if not isinstance(body, dict):
         raise TransportError(f"the server's {response.status} answer is no JSON object")
     return body
 
 
-def failure(status: int, raw: bytes, body: Any) -> errors.StatusError:
+def failure(status: int, raw: bytes) -> errors.StatusError:
     """The error of a failing answer; one that is no Status is told by its text."""
+    body = _json(raw)
     if isinstance(body, dict) and body.get("kind") == "Status":
         return errors.from_status(body, status)
     text = raw.decode("utf-8", "replace").strip()[:500]
     return errors.StatusError(status, "", text or f"the server answered {status}")
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _selectors(labels: str, fields: str) -> Query:

@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from urllib.parse import quote, urlencode
 
-import orjson
-
 from petset.base.http import Handler, Identity, Request, Response, Stream
 from petset.client.client import failure
 from petset.client.transport import TransportError
@@ -124,7 +122,7 @@ class Local:
         if isinstance(reply, Response):
             raw = reply.body if isinstance(reply.body, bytes) else b"".join(reply.body)
             if reply.status >= 300:
-                raise failure(reply.status, raw, _json(raw))
+                raise failure(reply.status, raw)
             yield raw
             return
         if not isinstance(reply, Stream):
@@ -149,13 +147,6 @@ class Local:
     ) -> Request:
         target = quote(path, safe="/:@") + (f"?{urlencode(query)}" if query else "")
         return Request(method, path, query, headers, body, target, identity=self._identity)
-
-
-def _json(raw: bytes) -> object:
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return None
 
 
 async def _consume(stream: Stream) -> AsyncGenerator[bytes, None]:
