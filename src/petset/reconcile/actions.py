@@ -88,7 +88,34 @@ class Parallel:
     actions: "tuple[Action, ...]"
 
 
-Action = Create | Update | Patch | Delete | Bind | Emit | Sequence | Parallel
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """One write with the events that tell of its end.
+
+    Attributes:
+        success: recorded when the write went through.
+        failure: recorded when it failed; the error's text is added to its message.
+        quiet: reasons of errors that are not recorded (`AlreadyExists`).
+    """
+
+    action: "Create | Update | Patch | Delete"
+    success: Emit | None = None
+    failure: Emit | None = None
+    quiet: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """Something done outside the API by the function that the controller keeps under `name`.
+
+    It has to be idempotent: after a crash it is done again.
+    """
+
+    name: str
+    argument: str
+
+
+Action = Create | Update | Patch | Delete | Bind | Emit | Sequence | Parallel | Reported | External
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +125,12 @@ class Plan:
     Attributes:
         actions: done in order; the first failure or conflict stops them.
         status: written last, also when an action failed (status tells what was reached).
+        status_if_failed: written in place of `status` when an action failed; `status` may then
+            count what the actions have reached.
         requeue_after_s: look at the object again after so many seconds, if not None.
     """
 
     actions: tuple[Action, ...] = ()
     status: Patch | Update | None = None
     requeue_after_s: float | None = field(default=None)
+    status_if_failed: Patch | Update | None = None
