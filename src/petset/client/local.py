@@ -114,11 +114,14 @@ class Local:
         return Response(reply.status, reply.headers, b"".join(pieces))
 
     async def stream(
-        self, path: str, *, query: Sequence[tuple[str, str]] = ()
+        self,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        accept: str = "application/json, */*",
     ) -> AsyncGenerator[bytes, None]:
         """GET an answer in pieces, as they come. Closing the iterator cancels the answer."""
-        headers = {"accept": "application/json"}
-        reply = await self._dispatch(self._request("GET", path, query, headers, b""))
+        reply = await self._dispatch(self._request("GET", path, query, {"accept": accept}, b""))
         if isinstance(reply, Response):
             raw = reply.body if isinstance(reply.body, bytes) else b"".join(reply.body)
             if reply.status >= 300:

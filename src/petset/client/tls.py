@@ -86,10 +86,14 @@ class Tls:
                 raise TransportError(f"no answer in {REQUEST_TIMEOUT_S:.0f} s") from error
 
     async def stream(
-        self, path: str, *, query: Sequence[tuple[str, str]] = ()
+        self,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        accept: str = "application/json, */*",
     ) -> AsyncGenerator[bytes, None]:
         """GET an answer in pieces, as they come, on a connection of its own."""
-        head = self._head("GET", path, query, "application/json, */*", "", 0)
+        head = self._head("GET", path, query, accept, "", 0)
         connection = await self._connect()
         pieces = connection.stream(head)
         try:

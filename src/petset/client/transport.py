@@ -26,7 +26,13 @@ class Transport(Protocol):
         """One request and its whole answer. Raises `TransportError` when none came."""
         ...
 
-    def stream(self, path: str, *, query: Sequence[tuple[str, str]] = ()) -> AsyncIterator[bytes]:
+    def stream(
+        self,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        accept: str = "application/json, */*",
+    ) -> AsyncIterator[bytes]:
         """GET an answer in pieces, as they come (watch, followed log).
 
         Raises StatusError for a failing answer, TransportError when the connection breaks.
