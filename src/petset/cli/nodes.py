@@ -1,0 +1,106 @@
+"""`petset node add|remove|kill`."""
+
+import asyncio
+import shutil
+import signal
+
+from petset.api.errors import StatusError
+from petset.cli import checks, paths, process, state, thin, up
+from petset.cli.failure import Failure
+
+
+def _cluster(name: str) -> tuple[paths.Paths, state.Cluster]:
+    where = state.find(name)
+    cluster = state.load(where)
+    if cluster is None:
+        raise Failure(f"there is no cluster {name!r}", "start one with `petset up`")
+    if process.read(where.pid_file("server")) is None:
+        raise Failure(f"cluster {name} is not running", f"start it with: petset up --name {name}")
+    return where, cluster
+
+
+def _known(cluster: state.Cluster, node: str) -> str:
+    if node not in cluster.nodes:
+        there = ", ".join(sorted(cluster.nodes)) or "none"
+        raise Failure(f"cluster {cluster.name} has no node {node!r}", f"there are: {there}")
+    return node
+
+
+def add(name: str, node: str) -> None:
+    """Add a node and wait until it is Ready."""
+    checks.machine()
+    with state.lock(name):
+        where, cluster = _cluster(name)
+        number = cluster.free_number()
+        node = state.check_name(node or f"node-{number}")
+        if node in cluster.nodes:
+            raise Failure(f"cluster {name} already has a node {node!r}")
+        cluster.nodes[node] = number
+        from petset.cli import pki
+
+        pki.ensure_node(where.pki, node, cluster.node_ip(number))
+        state.save(where, cluster)
+        started = up.start_agent(where, cluster, node)
+        if started is not None:
+            up.expect_ready(started, f"node {node}")
+    print(f"Node {node} is ready.")
+
+
+def kill(name: str, node: str) -> None:
+    """Kill a node's agent and containers at once; its Node object stays and turns NotReady."""
+    checks.machine()
+    with state.lock(name):
+        where, cluster = _cluster(name)
+        lose(where, _known(cluster, node))
+    print(f"Node {node} is lost: its agent and containers are dead.")
+    print(f"  petset node remove {node} --name {name}   gives its pods to other nodes")
+    print(f"  petset up --name {name}                   brings it back")
+
+
+def lose(where: paths.Paths, node: str) -> None:
+    """SIGKILL the agent first (so that it repairs nothing), then everything it ran."""
+    from petset.node.runtime import teardown
+
+    pid_file = where.pid_file(f"agent-{node}")
+    if agent := process.read(pid_file):
+        process.send([agent], signal.SIGKILL)
+        process.wait_gone([agent], 5)
+    pid_file.unlink(missing_ok=True)
+    teardown.kill_node(where.node_run(node), where.node_state(node))
+
+
+def remove(name: str, node: str) -> None:
+    """Fence the node (all it ran is dead and unmounted), then take it out of the API."""
+    checks.machine()
+    with state.lock(name):
+        where, cluster = _cluster(name)
+        _known(cluster, node)
+        lose(where, node)
+        from petset.node.network import host
+        from petset.node.runtime import teardown
+
+        teardown.destroy_node(where.node_run(node), where.node_state(node))
+        host.remove_node(host.ClusterNetwork(name, cluster.index), cluster.nodes[node])
+        asyncio.run(_delete_objects(where, cluster, node))
+        del cluster.nodes[node]
+        state.save(where, cluster)
+        shutil.rmtree(where.node_state(node), ignore_errors=True)
+        for suffix in ("crt", "key"):
+            (where.pki / f"node-{node}.{suffix}").unlink(missing_ok=True)
+    print(f"Node {node} is removed; its pods start again on the nodes that are left.")
+
+
+async def _delete_objects(where: paths.Paths, cluster: state.Cluster, node: str) -> None:
+    client = thin.connect_to(where, cluster)
+    try:
+        for resource, namespace in (
+            ("nodes", ""),
+            ("leases.coordination.k8s.io", "kube-node-lease"),
+        ):
+            try:
+                await client.delete(resource, node, namespace)
+            except StatusError as error:
+                if error.code != 404:
+                    raise
+    finally:
+        await client.close()

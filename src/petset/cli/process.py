@@ -1,0 +1,152 @@
+"""Starting, finding and stopping petset's own processes, by pid and start time.
+
+Invariant: a pid alone is never trusted; the kernel may have given it to somebody else.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from petset.cli import state
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process: its pid and the time it started, in clock ticks since boot."""
+
+    pid: int
+    started: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs (a zombie does not)."""
+        return start_time(self.pid) == self.started
+
+
+def start_time(pid: int) -> int | None:
+    """When process `pid` started (field 22 of /proc/PID/stat); None if gone or a zombie."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def read(pid_file: Path) -> Process | None:
+    """The live process of a pid file, if any."""
+    try:
+        pid, started = (int(word) for word in pid_file.read_text().split())
+    except (OSError, ValueError):
+        return None
+    process = Process(pid, started)
+    return process if process.alive else None
+
+
+@dataclass(slots=True)
+class Started:
+    """A process just started, and the pipe on which it tells that it is ready."""
+
+    process: Process
+    ready: int
+    log: Path
+
+    def wait_ready(self, timeout_s: float) -> str:
+        """Wait for the first line: "ok", the reason it refused, or "" if it died or was late."""
+        deadline = time.monotonic() + timeout_s
+        data = b""
+        while not data.endswith(b"\n"):
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.ready], [], [], left)[0]:
+                break
+            piece = os.read(self.ready, 4096)
+            if not piece:
+                break
+            data += piece
+        os.close(self.ready)
+        return data.decode(errors="replace").strip()
+
+
+def start(module: str, arguments: Sequence[str], *, pid_file: Path, log: Path) -> Started:
+    """Start `python -m module` detached from this terminal and session.
+
+    The child gets the write end of a pipe as `--ready-fd`; its output goes to `log`.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)
+    environment = dict(os.environ, PYTHONUNBUFFERED="1")
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments, "--ready-fd", str(writer)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(writer,),
+            start_new_session=True,
+            cwd="/",
+            env=environment,
+        )
+    os.close(writer)
+    process = Process(child.pid, start_time(child.pid) or 0)
+    pid_file.parent.mkdir(parents=True, exist_ok=True)
+    state.write_atomic(pid_file, f"{process.pid} {process.started}\n".encode())
+    child.returncode = 0  # ours to forget: it lives on, and init reaps it
+    return Started(process, reader, log)
+
+
+def stop(processes: Sequence[Process], *, grace_s: float = 10.0) -> None:
+    """Ask processes to end, wait for them, and kill what is left after `grace_s`."""
+    send(processes, signal.SIGTERM)
+    if left := wait_gone(processes, grace_s):
+        send(left, signal.SIGKILL)
+        wait_gone(left, 5.0)
+
+
+def send(processes: Sequence[Process], number: signal.Signals) -> None:
+    """Send a signal to those of the processes that still live."""
+    for process in processes:
+        if process.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+
+
+def wait_gone(processes: Sequence[Process], timeout_s: float) -> list[Process]:
+    """Wait until the processes are gone; the ones that are not after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    left = [p for p in processes if p.alive]
+    while left and (rest := deadline - time.monotonic()) > 0:
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            descriptor = os.pidfd_open(left[0].pid)
+            try:
+                select.select([descriptor], [], [], rest)
+            finally:
+                os.close(descriptor)
+        for process in left:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(process.pid, os.WNOHANG)
+        left = [p for p in left if p.alive]
+    return left
+
+
+def tell(ready_fd: int, word: str) -> None:
+    """The child's side: say "ok" or what is wrong, once."""
+    if ready_fd >= 0:
+        with contextlib.suppress(OSError):
+            os.write(ready_fd, word.replace("\n", " ").encode() + b"\n")
+            os.close(ready_fd)
+
+
+def tail(log: Path, lines: int = 5) -> str:
+    """The last lines of a log, for an error message."""
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""

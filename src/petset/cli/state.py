@@ -1,0 +1,208 @@
+"""What a cluster is, as kept in its directory and found again by later commands."""
+
+import contextlib
+import fcntl
+import os
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import orjson
+
+from petset.cli import paths
+from petset.cli.failure import Failure
+
+FORMAT = 1
+"""Version of the state directory's layout. Another one is refused, never guessed at."""
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,28}[a-z0-9])?$")
+_INDEXES = 64
+
+
+@dataclass(slots=True)
+class Cluster:
+    """One cluster.
+
+    Attributes:
+        name: its name, part of contexts, tables and directories.
+        index: 0..63; decides its addresses: pods 10.(128+index)/16, LAN 172.29.index/24.
+        port: TCP port of the API on 127.0.0.1.
+        nodes: node name -> node number (1..200), which decides its addresses.
+        listen: address the API listens on for users.
+    """
+
+    name: str
+    index: int
+    port: int
+    nodes: dict[str, int] = field(default_factory=dict)
+    listen: str = "127.0.0.1"
+    format: int = FORMAT
+
+    @property
+    def url(self) -> str:
+        """The API's URL."""
+        return f"https://{self.listen}:{self.port}"
+
+    @property
+    def host_ip(self) -> str:
+        """The host's address on the cluster's LAN."""
+        return f"172.29.{self.index}.1"
+
+    @property
+    def pod_cidr(self) -> str:
+        """All pod addresses of the cluster."""
+        return f"10.{128 + self.index}.0.0/16"
+
+    def node_ip(self, number: int) -> str:
+        """The LAN address of node `number`."""
+        return f"172.29.{self.index}.{10 + number}"
+
+    def node_pod_cidr(self, number: int) -> str:
+        """Pod addresses of node `number`."""
+        return f"10.{128 + self.index}.{number}.0/24"
+
+    def free_number(self) -> int:
+        """A node number that no node has."""
+        taken = set(self.nodes.values())
+        number = next((n for n in range(1, 201) if n not in taken), None)
+        if number is None:
+            raise Failure(f"cluster {self.name} has 200 nodes, which is the most one machine takes")
+        return number
+
+
+def check_name(name: str) -> str:
+    """`name` if a cluster may be called so, else a Failure."""
+    if not _NAME.match(name):
+        raise Failure(
+            f"{name!r} is no cluster name",
+            "use 1 to 30 lower-case letters, digits and dashes, ending in a letter or digit",
+        )
+    return name
+
+
+def load(where: paths.Paths) -> Cluster | None:
+    """The cluster of a state directory; None where there is none."""
+    try:
+        data = orjson.loads(where.cluster_file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise Failure(f"{where.cluster_file} cannot be read: {error}") from error
+    if data.get("format") != FORMAT:
+        raise Failure(
+            f"{where.state} was made by another version of petset "
+            f"(layout {data.get('format')}, this one reads {FORMAT})",
+            "use that version, or another --data-dir",
+        )
+    return Cluster(**data)
+
+
+def save(where: paths.Paths, cluster: Cluster) -> None:
+    """Write the cluster's file, whole or not at all."""
+    where.state.mkdir(parents=True, exist_ok=True)
+    write_atomic(where.cluster_file, orjson.dumps(asdict(cluster), option=orjson.OPT_INDENT_2))
+    remember(where, cluster)
+
+
+def remember(where: paths.Paths, cluster: Cluster) -> None:
+    """Note in the run directory where the state lies, so that `down` finds it by name alone."""
+    where.run.mkdir(parents=True, exist_ok=True)
+    note = {"state": str(where.state), "index": cluster.index}
+    write_atomic(where.run / "cluster", orjson.dumps(note))
+
+
+def find(name: str, data_dir: Path | None = None) -> paths.Paths:
+    """The paths of cluster `name`: the directory given, else the running one's, else the usual."""
+    where = paths.of(name, data_dir)
+    if data_dir is None:
+        with contextlib.suppress(OSError, ValueError):
+            note = orjson.loads((where.run / "cluster").read_bytes())
+            return paths.Paths(state=Path(note["state"]), run=where.run)
+    return where
+
+
+def running_names() -> list[str]:
+    """Names of the clusters that have a run directory."""
+    root = paths.run_root()
+    if not root.is_dir():
+        return []
+    return sorted(p.name for p in root.iterdir() if (p / "cluster").is_file())
+
+
+def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write a file so that readers see the old or the new content, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@contextlib.contextmanager
+def lock(name: str) -> Iterator[None]:
+    """Hold a machine-wide lock of petset's commands (`clusters`, or a cluster's name)."""
+    root = paths.run_root()
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / f".{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def free_index() -> int:
+    """A cluster index whose addresses nothing on this machine uses. Call with the lock held."""
+    free = free_indexes()
+    if not free:
+        raise Failure(
+            f"all {_INDEXES} address ranges for clusters are in use",
+            "stop a cluster with `petset down --name NAME`",
+        )
+    return free[0]
+
+
+def free_indexes() -> list[int]:
+    """Every cluster index whose addresses nothing on this machine uses."""
+    taken = set()
+    for name in running_names():
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            taken.add(orjson.loads((paths.run_root() / name / "cluster").read_bytes())["index"])
+    routed = _routed_networks()
+    return [
+        index
+        for index in range(_INDEXES)
+        if index not in taken and not any(_overlap(m, r) for m in _networks(index) for r in routed)
+    ]
+
+
+def _networks(index: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    return ((172 << 24) | (29 << 16) | (index << 8), 24), ((10 << 24) | (128 + index) << 16, 16)
+
+
+def _routed_networks() -> list[tuple[int, int]]:
+    """(network, prefix length) of every IPv4 route of the host but the default ones."""
+    networks = []
+    for line in Path("/proc/net/route").read_text().splitlines()[1:]:
+        columns = line.split()
+        network = socket.ntohl(int(columns[1], 16))
+        length = int(columns[7], 16).bit_count()
+        if length:
+            networks.append((network, length))
+    return networks
+
+
+def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    shift = 32 - min(a[1], b[1])
+    return a[0] >> shift == b[0] >> shift
+
+
+def free_port(preferred: int) -> int:
+    """`preferred` if it can be had on 127.0.0.1, else a port that the kernel picks."""
+    for port in (preferred, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise Failure("no TCP port is free on 127.0.0.1")
