@@ -9,10 +9,9 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from petset.api import errors, meta
+from petset.api import errors, meta, registry
 from petset.api.meta import MutableObj, Obj
 from petset.base.http import Response
-from petset.client import paths
 from petset.client.transport import Transport, TransportError
 
 PatchKind = Literal["merge", "strategic", "json", "apply"]
@@ -54,7 +53,7 @@ class Client:
         self, resource: str, name: str, namespace: str = "", *, subresource: str = ""
     ) -> MutableObj:
         """One object."""
-        path = paths.resource(resource).path(namespace, name, subresource)
+        path = registry.by_id(resource).path(namespace, name, subresource)
         return await self._call("GET", path)
 
     async def list(
@@ -71,7 +70,7 @@ class Client:
         Items carry kind and apiVersion, which list answers leave out. If the pages expire on the
         way, the list is read again in one piece.
         """
-        path = paths.resource(resource).path(namespace)
+        path = registry.by_id(resource).path(namespace)
         selectors = _selectors(labels, fields)
         try:
             return await self._pages(path, selectors, limit)
@@ -85,13 +84,13 @@ class Client:
     ) -> MutableObj:
         """Create `obj` (or POST it to a subresource of `name`); answers the object or Status."""
         namespace = namespace or meta.namespace_of(obj)
-        path = paths.resource(resource).path(namespace, name if subresource else "", subresource)
+        path = registry.by_id(resource).path(namespace, name if subresource else "", subresource)
         return await self._call("POST", path, self._managed(), orjson.dumps(obj))
 
     async def update(self, resource: str, obj: Obj, *, subresource: str = "") -> MutableObj:
         """Replace an object; its resourceVersion, if any, guards the write."""
         where = (meta.namespace_of(obj), meta.name_of(obj), subresource)
-        path = paths.resource(resource).path(*where)
+        path = registry.by_id(resource).path(*where)
         return await self._call("PUT", path, self._managed(), orjson.dumps(obj))
 
     async def patch(
@@ -106,7 +105,7 @@ class Client:
         force: bool = False,
     ) -> MutableObj:
         """Patch an object. `force` takes over conflicting fields (kind "apply" only)."""
-        path = paths.resource(resource).path(namespace, name, subresource)
+        path = registry.by_id(resource).path(namespace, name, subresource)
         query = self._managed()
         if force:
             query.append(("force", "true"))
@@ -132,7 +131,7 @@ class Client:
             options["gracePeriodSeconds"] = grace_s
         if propagation:
             options["propagationPolicy"] = propagation
-        path = paths.resource(resource).path(namespace, name)
+        path = registry.by_id(resource).path(namespace, name)
         return await self._call("DELETE", path, (), orjson.dumps(options))
 
     async def watch(
@@ -157,7 +156,7 @@ class Client:
             query.append(("allowWatchBookmarks", "true"))
         if timeout_s:
             query.append(("timeoutSeconds", str(timeout_s)))
-        chunks = self.transport.stream(paths.resource(resource).path(namespace), query=query)
+        chunks = self.transport.stream(registry.by_id(resource).path(namespace), query=query)
         try:
             async for line in _lines(chunks):
                 yield _event(line)

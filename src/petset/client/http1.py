@@ -26,6 +26,7 @@ class _Answer:
         self.chunks: list[bytes] = []
         self.begun = False
         self.complete = False
+        self.keep = False
 
     def on_message_begin(self) -> None:
         self.headers = []
@@ -42,6 +43,7 @@ class _Answer:
 
     def on_message_complete(self) -> None:
         self.complete = self.begun
+        self.keep = self.parser.should_keep_alive()
 
     @property
     def ends_with_connection(self) -> bool:
@@ -93,7 +95,7 @@ class Connection:
             chunks += fresh
         self.used += 1
         self.idle_since = asyncio.get_running_loop().time()
-        keep = answer.parser.should_keep_alive() and self.alive
+        keep = answer.keep and self.alive
         return Response(answer.status, answer.headers, b"".join(chunks)), keep
 
     async def stream(self, head: bytes) -> AsyncGenerator[bytes | int, None]:
