@@ -1,0 +1,164 @@
+"""From API objects to the values that plugins see: requests, ports, terms, claims."""
+
+from collections.abc import Iterable, Mapping
+
+from petset.api import meta, quantity
+from petset.api.meta import Obj
+from petset.api.selectors import NOTHING
+from petset.scheduler.plugins.labels import joined
+from petset.scheduler.plugins.types import Amounts, NodeInfo, PodInfo, Port, Term, Terms
+
+SMALL = {"cpu": 100, "memory": 200 * 1024 * 1024}
+"""What scoring counts for a container without requests (upstream's figures)."""
+
+HARD = "requiredDuringSchedulingIgnoredDuringExecution"
+SOFT = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
+def pod_info(pod: Obj) -> PodInfo:
+    """All that plugins ask of `pod`."""
+    spec = pod.get("spec") or {}
+    owner = meta.controller_of(pod)
+    return PodInfo(
+        pod=pod,
+        uid=meta.uid_of(pod),
+        namespace=meta.namespace_of(pod),
+        name=meta.name_of(pod),
+        labels=meta.labels_of(pod),
+        requests=requests_of(spec),
+        usage=requests_of(spec, least=SMALL),
+        ports=_ports(spec),
+        terms=_terms(pod),
+        claims=claims_of(pod),
+        owner_uid=(owner or {}).get("uid") or "",
+    )
+
+
+def amounts(raw: Mapping[str, object] | None) -> dict[str, int]:
+    """Quantities as whole numbers: cpu in thousandths. What cannot be read counts as nothing."""
+    found = {}
+    for name, text in (raw or {}).items():
+        try:
+            found[name] = quantity.milli(text) if name == "cpu" else quantity.whole(text)
+        except ValueError:
+            found[name] = 0
+    return found
+
+
+def requests_of(spec: Obj, least: Amounts | None = None) -> Amounts:
+    """What a pod takes of its node.
+
+    The sum over its containers and sidecars, or the highest moment of its start if an init
+    container needs more, plus its overhead; requests of the pod as a whole replace sums.
+    `least` gives amounts for containers that ask for nothing.
+    """
+    total: dict[str, int] = {}
+    for container in spec.get("containers") or ():
+        _add(total, _container(container, least))
+    sidecars: dict[str, int] = {}
+    peak: dict[str, int] = {}
+    for container in spec.get("initContainers") or ():
+        own = dict(_container(container, least))
+        if container.get("restartPolicy") == "Always":
+            _add(total, own)
+            _add(sidecars, own)
+            own = sidecars
+        else:
+            _add(own, sidecars)
+        _raise(peak, own)
+    _raise(total, peak)
+    total |= amounts((spec.get("resources") or {}).get("requests"))
+    _add(total, amounts(spec.get("overhead")))
+    return total
+
+
+def _container(container: Obj, least: Amounts | None) -> Amounts:
+    own = amounts((container.get("resources") or {}).get("requests"))
+    return {**least, **own} if least else own
+
+
+def _add(total: dict[str, int], more: Amounts) -> None:
+    for name, amount in more.items():
+        total[name] = total.get(name, 0) + amount
+
+
+def _raise(total: dict[str, int], other: Amounts) -> None:
+    for name, amount in other.items():
+        total[name] = max(total.get(name, 0), amount)
+
+
+def _ports(spec: Obj) -> tuple[Port, ...]:
+    containers = [*(spec.get("containers") or ())]
+    containers += [c for c in spec.get("initContainers") or () if c.get("restartPolicy")]
+    return tuple(
+        (p.get("hostIP") or "0.0.0.0", p.get("protocol") or "TCP", p["hostPort"])  # noqa: S104
+        for c in containers
+        for p in c.get("ports") or ()
+        if p.get("hostPort")
+    )
+
+
+def claims_of(pod: Obj) -> tuple[str, ...]:
+    """Keys of the claims that a pod uses, those of its ephemeral volumes included."""
+    namespace, name = meta.namespace_of(pod), meta.name_of(pod)
+    keys = []
+    for volume in (pod.get("spec") or {}).get("volumes") or ():
+        if source := volume.get("persistentVolumeClaim"):
+            keys.append(f"{namespace}/{source.get('claimName', '')}")
+        elif volume.get("ephemeral"):
+            keys.append(f"{namespace}/{name}-{volume.get('name', '')}")
+    return tuple(dict.fromkeys(keys))
+
+
+def _terms(pod: Obj) -> Terms:
+    affinity = (pod.get("spec") or {}).get("affinity") or {}
+    near, far = affinity.get("podAffinity") or {}, affinity.get("podAntiAffinity") or {}
+    return Terms(
+        affinity=tuple(_term(t, pod) for t in near.get(HARD) or ()),
+        anti_affinity=tuple(_term(t, pod) for t in far.get(HARD) or ()),
+        preferred=tuple(_weighted(near.get(SOFT) or (), pod)),
+        anti_preferred=tuple(_weighted(far.get(SOFT) or (), pod)),
+    )
+
+
+def _weighted(terms: Iterable[Obj], pod: Obj) -> Iterable[Term]:
+    return (_term(t.get("podAffinityTerm") or {}, pod, t.get("weight", 0)) for t in terms)
+
+
+def _term(raw: Obj, pod: Obj, weight: int = 0) -> Term:
+    labels = meta.labels_of(pod)
+    names, selector = raw.get("namespaces") or (), raw.get("namespaceSelector")
+    if not names and selector is None:
+        names = (meta.namespace_of(pod),)
+    return Term(
+        topology_key=raw.get("topologyKey", ""),
+        selector=joined(
+            raw.get("labelSelector"),
+            labels,
+            raw.get("matchLabelKeys") or (),
+            raw.get("mismatchLabelKeys") or (),
+        ),
+        namespaces=frozenset(names),
+        namespace_selector=NOTHING if selector is None else joined(selector, {}),
+        weight=weight,
+    )
+
+
+def node_info(node: Obj, pods: Iterable[PodInfo]) -> NodeInfo:
+    """`node` with the pods that are on it."""
+    there = tuple(pods)
+    requested: dict[str, int] = {}
+    usage: dict[str, int] = {}
+    for pod in there:
+        _add(requested, pod.requests)
+        _add(usage, pod.usage)
+    status = node.get("status") or {}
+    return NodeInfo(
+        node=node,
+        name=meta.name_of(node),
+        labels=meta.labels_of(node),
+        allocatable=amounts(status.get("allocatable") or status.get("capacity")),
+        pods=there,
+        requested=requested,
+        usage=usage,
+    )

@@ -1,0 +1,164 @@
+"""Topology spread: keep the pods of one kind evenly over zones and nodes.
+
+Pods without constraints of their own get soft ones: the pods of one controller are spread over
+nodes (skew 3) and zones (skew 5), as upstream's system defaults do.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from petset.api import meta
+from petset.api.meta import Obj
+from petset.api.selectors import NOTHING, LabelSelector
+from petset.scheduler.plugins.labels import joined
+from petset.scheduler.plugins.nodeselector import node_allowed
+from petset.scheduler.plugins.taints import tolerated
+from petset.scheduler.plugins.types import Check, NodeInfo, PodInfo, Scores, World
+
+SKEWED = "node(s) didn't match pod topology spread constraints"
+UNLABELLED = "node(s) didn't match pod topology spread constraints (missing required label)"
+HOSTNAME = "kubernetes.io/hostname"
+ZONE = "topology.kubernetes.io/zone"
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """One constraint, its selector joined with the keys to match.
+
+    `owner_uid` set: it counts the pods of that controller instead of a selector's.
+    """
+
+    key: str
+    max_skew: int
+    selector: LabelSelector = NOTHING
+    min_domains: int = 1
+    owner_uid: str = ""
+    honor_affinity: bool = True
+    honor_taints: bool = False
+
+    def counts(self, pod: PodInfo, namespace: str) -> bool:
+        """Whether `pod` is one of those to be spread."""
+        if pod.namespace != namespace or meta.is_deleting(pod.pod):
+            return False
+        if self.owner_uid:
+            return pod.owner_uid == self.owner_uid
+        return self.selector.matches(pod.labels)
+
+
+def constraints_of(pod: PodInfo, when: str) -> list[Constraint]:
+    """The pod's constraints with whenUnsatisfiable `when`."""
+    found = pod.spec.get("topologySpreadConstraints") or ()
+    return [_constraint(c, pod.labels) for c in found if c.get("whenUnsatisfiable") == when]
+
+
+def _constraint(raw: Obj, labels: Mapping[str, str]) -> Constraint:
+    return Constraint(
+        key=raw.get("topologyKey", ""),
+        max_skew=raw.get("maxSkew", 1),
+        selector=joined(raw.get("labelSelector"), labels, raw.get("matchLabelKeys") or ()),
+        min_domains=raw.get("minDomains") or 1,
+        honor_affinity=raw.get("nodeAffinityPolicy", "Honor") == "Honor",
+        honor_taints=raw.get("nodeTaintsPolicy", "Ignore") == "Honor",
+    )
+
+
+def prepare(pod: PodInfo, world: World) -> Check | None:
+    """Refuse nodes where a DoNotSchedule constraint's skew would grow over its limit."""
+    constraints = constraints_of(pod, "DoNotSchedule")
+    if not constraints:
+        return None
+    eligible = [n for n in world.nodes if all(c.key in n.labels for c in constraints)]
+    counted = [(c, _domains(c, pod, eligible)) for c in constraints]
+
+    def check(node: NodeInfo) -> Sequence[str]:
+        for constraint, domains in counted:
+            value = node.labels.get(constraint.key)
+            if value is None:
+                return (UNLABELLED,)
+            if _skew(constraint, domains, value, pod) > constraint.max_skew:
+                return (SKEWED,)
+        return ()
+
+    return check
+
+
+def _skew(constraint: Constraint, domains: Counter[str], value: str, pod: PodInfo) -> int:
+    lowest = min(domains.values(), default=0)
+    if len(domains) < constraint.min_domains:
+        lowest = 0
+    own = 1 if constraint.counts(pod, pod.namespace) else 0
+    return domains.get(value, 0) + own - lowest
+
+
+def _domains(constraint: Constraint, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Counter[str]:
+    """Pods counted per value of the constraint's key, empty domains included."""
+    domains: Counter[str] = Counter()
+    for node in nodes:
+        value = node.labels.get(constraint.key)
+        if value is None or not _included(constraint, pod, node):
+            continue
+        domains[value] += sum(constraint.counts(p, pod.namespace) for p in node.pods)
+    return domains
+
+
+def _included(constraint: Constraint, pod: PodInfo, node: NodeInfo) -> bool:
+    """Whether the node counts as a domain for the pod, by the constraint's policies."""
+    if constraint.honor_affinity and not node_allowed(pod.spec, node.labels, node.name):
+        return False
+    if not constraint.honor_taints:
+        return True
+    tolerations = pod.spec.get("tolerations") or ()
+    hard = (t for t in node.taints if t.get("effect") in ("NoSchedule", "NoExecute"))
+    return all(tolerated(t, tolerations) for t in hard)
+
+
+def score(pod: PodInfo, world: World, nodes: Sequence[NodeInfo]) -> Scores | None:
+    """Nodes whose domains hold fewer of the pods to be spread are better."""
+    soft = constraints_of(pod, "ScheduleAnyway")
+    defaults = not soft and not pod.spec.get("topologySpreadConstraints")
+    if defaults and pod.owner_uid:
+        soft = [
+            Constraint(HOSTNAME, 3, owner_uid=pod.owner_uid),
+            Constraint(ZONE, 5, owner_uid=pod.owner_uid),
+        ]
+    if not soft:
+        return None
+    crowd = {node.name: 0.0 for node in nodes if defaults or _labelled(soft, node)}
+    for constraint in soft:
+        _add_crowd(crowd, constraint, pod, (world.nodes, nodes))
+    return _fewest_best(crowd, nodes)
+
+
+def _labelled(constraints: Sequence[Constraint], node: NodeInfo) -> bool:
+    return all(c.key in node.labels for c in constraints)
+
+
+def _add_crowd(
+    crowd: dict[str, float],
+    constraint: Constraint,
+    pod: PodInfo,
+    nodes: tuple[Sequence[NodeInfo], Sequence[NodeInfo]],
+) -> None:
+    """Add to each candidate how many of the pods its domain holds, weighted by domain count."""
+    everywhere, candidates = nodes
+    domains = _domains(constraint, pod, everywhere)
+    present = {n.labels[constraint.key] for n in candidates if constraint.key in n.labels}
+    weight = math.log(len(present) + 2)
+    for node in candidates:
+        value = node.labels.get(constraint.key)
+        if node.name in crowd and value is not None:
+            crowd[node.name] += domains.get(value, 0) * weight + constraint.max_skew - 1
+
+
+def _fewest_best(crowd: Mapping[str, float], nodes: Sequence[NodeInfo]) -> Scores:
+    if not crowd:
+        return {node.name: 0.0 for node in nodes}
+    low, high = min(crowd.values()), max(crowd.values())
+    if high == 0:
+        return {node.name: 100.0 if node.name in crowd else 0.0 for node in nodes}
+    return {
+        node.name: 100.0 * (high + low - crowd[node.name]) / high if node.name in crowd else 0.0
+        for node in nodes
+    }

@@ -1,0 +1,165 @@
+"""Pods that wait for a node: by priority, then by arrival; those refused wait until it can help.
+
+Invariant: an entry is in one place only: ready, waiting (refused, until a change wakes it), or
+taken by an attempt. A change during an attempt is not lost: the entry then comes again.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from petset.api import meta
+from petset.api.meta import Obj
+from petset.scheduler.plugins.info import claims_of
+
+BASE_S = 0.005
+MAX_S = 10.0
+FORGOTTEN_S = 300.0
+"""A refused pod is tried again after so long even if nothing woke it."""
+
+WAKES: dict[str, frozenset[str] | None] = {
+    "node": None,
+    "pod-gone": frozenset(("fit", "ports", "spread", "affinity", "claims")),
+    "pod-placed": frozenset(("affinity", "spread")),
+    "claim": frozenset(("claims", "volumes")),
+    "volume": frozenset(("volumes",)),
+    "class": frozenset(("claims", "volumes")),
+    "namespace": frozenset(("affinity",)),
+}
+"""Which refusals a change may heal: names of filters, None for all."""
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A pod in the queue.
+
+    Attributes:
+        filters: the filters that refused it at the last attempt.
+        ready_at: loop time before which its back-off keeps it from being tried again.
+    """
+
+    pod: Obj
+    arrival: int
+    attempts: int = 0
+    filters: frozenset[str] = frozenset()
+    ready_at: float = 0.0
+    place: str = "ready"
+    woken: bool = False
+    timer: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+    @property
+    def uid(self) -> str:
+        """The pod's uid: what entries are filed under."""
+        return meta.uid_of(self.pod)
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Higher priority first, then first come, first served."""
+        return (-((self.pod.get("spec") or {}).get("priority") or 0), self.arrival)
+
+
+class Queue:
+    """The pods that have no node yet."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._heap: list[tuple[tuple[int, int], str]] = []
+        self._arrivals = 0
+        self._some = asyncio.Event()
+
+    def __len__(self) -> int:
+        """How many pods wait, in whatever place."""
+        return len(self._entries)
+
+    def get(self, uid: str) -> Entry | None:
+        """The entry of a pod."""
+        return self._entries.get(uid)
+
+    def put(self, pod: Obj) -> None:
+        """A pod came or changed. A change of what it asks for ends its waiting at once."""
+        entry = self._entries.get(meta.uid_of(pod))
+        if entry is None:
+            self._arrivals += 1
+            entry = Entry(pod, self._arrivals)
+            self._entries[entry.uid] = entry
+            self._push(entry)
+            return
+        changed = _asks(entry.pod) != _asks(pod)
+        entry.pod = pod
+        if changed:
+            entry.ready_at = 0.0
+            self._wake(entry)
+
+    def remove(self, uid: str) -> None:
+        """The pod needs no node any more."""
+        entry = self._entries.pop(uid, None)
+        if entry is not None:
+            self._stop_timer(entry)
+            entry.place = "gone"
+
+    async def take(self) -> Entry:
+        """Wait for the next pod to try."""
+        while True:
+            while self._heap:
+                _, uid = heapq.heappop(self._heap)
+                entry = self._entries.get(uid)
+                if entry is not None and entry.place == "ready":
+                    entry.place, entry.woken = "taken", False
+                    return entry
+            self._some.clear()
+            await self._some.wait()
+
+    def refused(self, entry: Entry, filters: Iterable[str]) -> None:
+        """The attempt failed: wait until a change can help, at least as long as the back-off."""
+        if entry.place != "taken":
+            return
+        now = asyncio.get_running_loop().time()
+        entry.filters = frozenset(filters)
+        entry.ready_at = now + min(MAX_S, BASE_S * 2.0 ** min(entry.attempts, 30))
+        entry.attempts += 1
+        entry.place = "waiting"
+        self._at(entry, entry.ready_at if entry.woken else now + FORGOTTEN_S)
+
+    def wake(self, change: str, *, claim: str = "") -> None:
+        """Something changed: try those again that it may help. `claim`: only users of it."""
+        healed = WAKES[change]
+        for entry in self._entries.values():
+            if entry.place == "ready":
+                continue
+            if healed is not None and entry.place == "waiting" and not healed & entry.filters:
+                continue
+            if not claim or claim in claims_of(entry.pod):
+                self._wake(entry)
+
+    def close(self) -> None:
+        """Drop every timer."""
+        for entry in self._entries.values():
+            self._stop_timer(entry)
+
+    def _wake(self, entry: Entry) -> None:
+        entry.woken = True
+        if entry.place == "waiting":
+            self._at(entry, entry.ready_at)
+
+    def _at(self, entry: Entry, when: float) -> None:
+        self._stop_timer(entry)
+        loop = asyncio.get_running_loop()
+        if when <= loop.time():
+            self._push(entry)
+        else:
+            entry.timer = loop.call_at(when, self._push, entry)
+
+    def _push(self, entry: Entry) -> None:
+        entry.place, entry.timer = "ready", None
+        heapq.heappush(self._heap, (entry.order, entry.uid))
+        self._some.set()
+
+    def _stop_timer(self, entry: Entry) -> None:
+        if entry.timer is not None:
+            entry.timer.cancel()
+            entry.timer = None
+
+
+def _asks(pod: Obj) -> tuple[object, object]:
+    return pod.get("spec"), meta.labels_of(pod)

@@ -1,0 +1,59 @@
+from petset.scheduler.plugins.volumes import SELECTED_NODE, Choice
+from petset.scheduler.state import State
+from tests.unit.scheduler.objects import asking, info, make_claim, make_node, make_pod, using
+
+
+def test_an_assumed_pod_takes_its_room_at_once() -> None:
+    state = State()
+    state.set_node("n1", make_node("n1"))
+    state.assume(info(make_pod("a", containers=asking("1"))), "n1", Choice())
+    assert state.world().nodes[0].requested["cpu"] == 1000
+
+
+def test_a_forgotten_pod_gives_its_room_back() -> None:
+    state = State()
+    state.set_node("n1", make_node("n1"))
+    pod = info(make_pod("a", containers=asking("1"), volumes=using("data")))
+    state.assume(pod, "n1", Choice((("v1", "default/data"),)))
+    assert state.world().reserved == {"v1": "default/data"}
+    state.forget(pod.uid)
+    world = state.world()
+    assert (world.nodes[0].pods, world.reserved, world.claim_users) == ((), {}, {})
+
+
+def test_a_pod_seen_on_another_node_than_assumed_moves() -> None:
+    state = State()
+    for name in ("n1", "n2"):
+        state.set_node(name, make_node(name))
+    state.assume(info(make_pod("a")), "n1", Choice())
+    state.set_pod(make_pod("a", nodeName="n2"))
+    assert [len(n.pods) for n in state.world().nodes] == [0, 1]
+    assert not state.assumed
+
+
+def test_finished_pods_take_nothing() -> None:
+    state = State()
+    state.set_node("n1", make_node("n1"))
+    state.set_pod(make_pod("a", nodeName="n1"))
+    state.set_pod({**make_pod("a", nodeName="n1"), "status": {"phase": "Succeeded"}})
+    assert state.world().nodes[0].pods == ()
+
+
+def test_a_chosen_node_shows_on_the_claim_before_the_api_has_it() -> None:
+    state = State()
+    state.set_claim("default/data", make_claim())
+    pod = info(make_pod("a", volumes=using("data")))
+    state.assume(pod, "n1", Choice(provision=("default/data",)))
+    state.set_claim("default/data", make_claim())
+    assert state.claims["default/data"]["metadata"]["annotations"] == {SELECTED_NODE: "n1"}
+    state.forget(pod.uid)
+    state.set_claim("default/data", make_claim())
+    assert state.claims["default/data"]["metadata"]["annotations"] == {}
+
+
+def test_pods_of_a_node_that_comes_back_are_still_counted() -> None:
+    state = State()
+    state.set_pod(make_pod("a", nodeName="n1"))
+    assert state.world().nodes == ()
+    state.set_node("n1", make_node("n1"))
+    assert [p.name for p in state.world().nodes[0].pods] == ["a"]
