@@ -1,0 +1,230 @@
+"""The HTTP front: listens, limits TLS handshakes, keeps the connections, closes with grace.
+
+Shared by the API server and by the agent's endpoint. HTTP/1.1 and 1.0; behind a `Handler`.
+Invariant: no type of an HTTP library gets past this module and those it stands on
+(`http1`, `intake`, `duplex`, `wirehead`).
+"""
+
+import asyncio
+import logging
+import socket
+import ssl as tls
+from asyncio import sslproto
+
+from petset.base.clock import SystemClock
+from petset.base.http import Handler, Response
+from petset.base.http1 import Connection, OnRefuse
+from petset.base.intake import Limits
+from petset.base.wirehead import Heads
+
+__all__ = ["Edge", "Limits", "serve"]
+
+log = logging.getLogger(__name__)
+
+TLS_BUFFER_BYTES = 32 * 1024
+"""Read buffer of a TLS connection on plain asyncio; its own default costs 220 KB more each."""
+
+SLOT_S = 0.5
+"""A handshake gives its slot back after this long: slow peers must not keep others out."""
+
+BACKLOG = 1024
+_ACCEPT_PAUSE_S = 0.2
+
+
+def plain_refusal(status: int, reason: str) -> Response:
+    """The answer to what the edge refuses, in plain text."""
+    return Response(
+        status, (("Content-Type", "text/plain; charset=utf-8"),), f"{reason}\n".encode()
+    )
+
+
+class Edge:
+    """One listener and its connections. Made by `serve`.
+
+    Attributes:
+        handler: answers the requests.
+        sockets: the listening sockets.
+        closing: whether `close` was called.
+        connections: how many are open is `len(edge.connections)`.
+    """
+
+    def __init__(
+        self, handler: Handler, sock: socket.socket, limits: Limits, on_refuse: OnRefuse
+    ) -> None:
+        self.handler = handler
+        self.on_refuse = on_refuse
+        self.limits = limits
+        self.heads = Heads(SystemClock())
+        self.closing = False
+        self.sockets: tuple[socket.socket, ...] = (sock,)
+        self.connections: set[Connection] = set()
+        self._empty = asyncio.Event()
+        self._slots = asyncio.Semaphore(limits.handshakes)
+        self._server: asyncio.Server | None = None
+        self._acceptor: asyncio.Task[None] | None = None
+        self._handshakes: set[asyncio.Task[None]] = set()
+
+    @property
+    def port(self) -> int:
+        """The TCP port it listens on."""
+        return int(self.sockets[0].getsockname()[1])
+
+    # From connections.
+
+    def opened(self, connection: Connection) -> None:
+        """A connection is there."""
+        self.connections.add(connection)
+
+    def lost(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        if self.closing and not self.connections:
+            self._empty.set()
+
+    # Listening.
+
+    async def start(self, context: tls.SSLContext | None) -> None:
+        """Begin to accept."""
+        loop = asyncio.get_running_loop()
+        sock = self.sockets[0]
+        if context is None:
+            self._server = await loop.create_server(
+                lambda: Connection(self), sock=sock, backlog=BACKLOG
+            )
+            return
+        sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
+        sock.setblocking(False)
+        sock.listen(BACKLOG)
+        self._acceptor = loop.create_task(self._accept(context))
+
+    async def _accept(self, context: tls.SSLContext) -> None:
+        """Accept TLS connections; each shakes hands in a task of its own, few at a time."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, _ = await loop.sock_accept(self.sockets[0])
+            except OSError as error:  # out of descriptors, or the peer was gone already
+                log.warning("accepting a connection failed: %s", error)
+                await asyncio.sleep(_ACCEPT_PAUSE_S)
+                continue
+            task = loop.create_task(self._admit(sock, context))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    async def _admit(self, sock: socket.socket, context: tls.SSLContext) -> None:
+        try:
+            async with asyncio.timeout(self.limits.handshake_s):
+                await _readable(sock)
+            await self._shake_hands(sock, context)
+        except (OSError, TimeoutError) as error:
+            log.debug("TLS handshake failed: %s", error)
+            sock.close()
+        except asyncio.CancelledError:
+            sock.close()
+            raise
+
+    async def _shake_hands(self, sock: socket.socket, context: tls.SSLContext) -> None:
+        loop = asyncio.get_running_loop()
+        await self._slots.acquire()
+        slot = _Slot(self._slots)
+        timer = loop.call_later(SLOT_S, slot.free)
+        try:
+            await loop.connect_accepted_socket(
+                lambda: Connection(self),
+                sock,
+                ssl=context,
+                ssl_handshake_timeout=self.limits.handshake_s,
+            )
+        finally:
+            timer.cancel()
+            slot.free()
+
+    # Closing.
+
+    async def close(self, grace_s: float = 5.0) -> None:
+        """Stop accepting, end streams with their last chunk, wait up to `grace_s`, cut the rest."""
+        self.closing = True
+        await self._stop_accepting()
+        for connection in list(self.connections):
+            connection.wind_down()
+        if self.connections:
+            try:
+                async with asyncio.timeout(grace_s):
+                    await self._empty.wait()
+            except TimeoutError:
+                log.info("%d connections are cut", len(self.connections))
+        tasks = [c.task for c in self.connections if c.task is not None]
+        for connection in list(self.connections):
+            connection.abort()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _stop_accepting(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        tasks = [t for t in (self._acceptor, *self._handshakes) if t is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for sock in self.sockets:
+            sock.close()
+
+
+class _Slot:
+    """One place among the handshakes, given back once."""
+
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots: asyncio.Semaphore | None = slots
+
+    def free(self) -> None:
+        if self._slots is not None:
+            self._slots.release()
+            self._slots = None
+
+
+async def _readable(sock: socket.socket) -> None:
+    """Wait until the peer has said something, so that silent peers take no slot."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(sock, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(sock)
+
+
+async def serve(  # noqa: PLR0913 (a front has as many knobs; all but the handler are by name)
+    handler: Handler,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    ssl: tls.SSLContext | None = None,
+    sock: socket.socket | None = None,
+    limits: Limits | None = None,
+    on_refuse: OnRefuse = plain_refusal,
+) -> Edge:
+    """Listen on `host`:`port` (0: any free port), or on the bound socket `sock` as it is.
+
+    `on_refuse` makes the answers to what never reaches the handler (malformed, too large, too
+    slow) and to what the handler broke on: (HTTP status, words) -> Response.
+    Raises OSError when the address cannot be had.
+    """
+    if sock is None:
+        sock = await _bind(host, port)
+    edge = Edge(handler, sock, limits or Limits(), on_refuse)
+    await edge.start(ssl)
+    return edge
+
+
+async def _bind(host: str, port: int) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, proto, _, address = found[0]
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,451 @@
+"""One HTTP/1.1 connection: requests in, answers out in the same order, timeouts, backpressure.
+
+Invariant: at most one request of a connection is being answered; the others wait in order.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from petset.base.duplex import HIGH_WATER, Gate, RawDuplex, StreamWriter
+from petset.base.http import Handler, PeerCertificate, Reply, Request, Response, Stream, Upgrade
+from petset.base.intake import Incoming, Intake, Limits, Refusal, Stage
+from petset.base.wirehead import HeaderError, Heads, bodiless
+
+log = logging.getLogger(__name__)
+
+OnRefuse = Callable[[int, str], Response]
+"""Makes the answer to a request that the edge itself refuses: (status, words for people)."""
+
+PIECE_BYTES = 64 * 1024
+"""Pieces of a body are joined up to this size before they are written."""
+
+_FOREVER = float("inf")
+_NO_REQUEST = Request("", "")
+_FAIR = 64
+"""Requests of one connection that are answered before other connections get a turn."""
+
+
+class Owner(Protocol):
+    """What a connection needs of its edge."""
+
+    handler: Handler
+    on_refuse: OnRefuse
+    limits: Limits
+    heads: Heads
+    closing: bool
+
+    def opened(self, connection: "Connection") -> None:
+        """A connection is there."""
+        ...
+
+    def lost(self, connection: "Connection") -> None:
+        """A connection is gone."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """One connection of an edge."""
+
+    _transport: asyncio.Transport
+    _intake: Intake
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._limits = owner.limits
+        self._loop = asyncio.get_running_loop()
+        self._gate = Gate()
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = _FOREVER
+        self._reading_paused = False
+        self._discarding = False
+        self._ended = False
+        self._tls = False
+        self._streaming = False
+        self._early: list[bytes] = []
+        self._raw: RawDuplex | None = None
+
+    # From the transport.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """From the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        ssl_object = transport.get_extra_info("ssl_object")
+        self._tls = ssl_object is not None
+        peer = peer_certificate(ssl_object) if ssl_object is not None else None
+        self._intake = Intake(self._limits, peer, _remote(transport))
+        self._owner.opened(self)
+        if self._owner.closing:
+            transport.close()
+        self._set_deadline(self._limits.head_s)
+
+    def data_received(self, data: bytes) -> None:
+        """From the transport."""
+        intake = self._intake
+        if self._discarding:
+            return
+        if intake.stage is Stage.ENDED:
+            self._keep_early(data)
+            return
+        before = intake.stage
+        intake.feed(data)
+        if intake.early:
+            self._keep_early(intake.early)
+            intake.early = b""
+        self._watch_stage(before)
+        if intake.ready and self._task is None:
+            self._start_work()
+        elif intake.wants_continue and self._task is None:
+            self._say_continue()
+        if len(intake.ready) > self._limits.pipelined:
+            self._pause_reading()
+
+    def _keep_early(self, data: bytes) -> None:
+        """Bytes behind the last message: kept for the next protocol, if there is to be one."""
+        self._early.append(bytes(data))
+        if sum(map(len, self._early)) > HIGH_WATER:
+            self._pause_reading()
+
+    def eof_received(self) -> bool:
+        """From the transport: the peer sends no more. What it asked for before is answered."""
+        self._ended = True
+        if self._streaming and self._task is not None:
+            self._task.cancel()
+        if self._task is None or self._tls:
+            return False
+        self._deadline = _FOREVER
+        return True
+
+    def pause_writing(self) -> None:
+        """From the transport."""
+        self._gate.pause()
+
+    def resume_writing(self) -> None:
+        """From the transport."""
+        self._gate.resume()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """From the transport."""
+        self._gate.lose()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._streaming and self._task is not None:
+            self._task.cancel()
+        self._owner.lost(self)
+
+    # From the edge.
+
+    @property
+    def task(self) -> "asyncio.Task[None] | None":
+        """The task that answers, while there is one."""
+        return self._task
+
+    def wind_down(self) -> None:
+        """Close when idle; end a stream; let a request in flight have its answer."""
+        if self._task is None:
+            self._transport.close()
+        elif self._streaming or self._raw is not None:
+            self._task.cancel()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._task is not None:
+            self._task.cancel()
+        self._transport.abort()
+
+    # Time.
+
+    def _watch_stage(self, before: Stage) -> None:
+        stage = self._intake.stage
+        if stage is Stage.HEAD:
+            if before is not Stage.HEAD:
+                self._set_deadline(self._limits.head_s)
+        elif stage is Stage.BODY:
+            if before is not Stage.BODY:
+                self._set_deadline(self._limits.body_s)
+        elif self._intake.ready or self._task is not None:
+            self._deadline = _FOREVER
+
+    def _set_deadline(self, delay_s: float) -> None:
+        self._deadline = self._loop.time() + delay_s
+        if self._timer is None or self._timer.when() > self._deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(self._deadline, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._deadline == _FOREVER or self._transport.is_closing():
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._on_timer)
+        elif self._reading_paused:
+            self._set_deadline(self._limits.body_s)
+        else:
+            self._expire()
+
+    def _expire(self) -> None:
+        intake = self._intake
+        self._deadline = _FOREVER
+        if intake.stage in (Stage.HEAD, Stage.BODY):
+            intake.refuse(Refusal(408, "the request took too long to arrive"))
+            if self._task is None:
+                self._start_work()
+        elif self._task is None:
+            self._transport.close()
+
+    # Reading.
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    def _say_continue(self) -> None:
+        self._intake.wants_continue = False
+        self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    # Answering.
+
+    def _start_work(self) -> None:
+        self._task = self._loop.create_task(self._work())
+
+    async def _work(self) -> None:
+        try:
+            await self._answer_all()
+        finally:
+            self._task = None
+        self._rest()
+
+    async def _answer_all(self) -> None:
+        ready = self._intake.ready
+        turns = 0
+        while ready and not self._transport.is_closing():
+            item = ready.popleft()
+            if self._reading_paused and len(ready) <= self._limits.pipelined // 2:
+                self._resume_reading()
+            if isinstance(item, Refusal):
+                await self._answer_refusal(item)
+                return
+            await self._answer(item)
+            turns += 1
+            if turns % _FAIR == 0:
+                await asyncio.sleep(0)
+
+    def _rest(self) -> None:
+        """Nothing is left to answer."""
+        if self._transport.is_closing() or self._discarding:
+            return
+        if self._ended or self._owner.closing:
+            self._transport.close()
+            return
+        if self._intake.wants_continue:
+            self._say_continue()
+        if self._intake.stage is Stage.IDLE:
+            self._set_deadline(self._limits.idle_s)
+
+    async def _answer(self, incoming: Incoming) -> None:
+        reply = await self._reply(incoming)
+        if self._transport.is_closing():
+            return
+        if self._owner.closing and not self._intake.ready:
+            incoming.keep_alive = False
+        try:
+            await self._send_reply(reply, incoming)
+        except HeaderError:
+            log.exception("%s %s", incoming.request.method, incoming.request.path)
+            await self._send(self._owner.on_refuse(500, "internal error"), incoming)
+        if not incoming.keep_alive:
+            self._transport.close()
+
+    async def _send_reply(self, reply: Reply, incoming: Incoming) -> None:
+        match reply:
+            case Response():
+                await self._send(reply, incoming)
+            case Stream():
+                await self._send_stream(reply, incoming)
+            case Upgrade():
+                await self._switch(reply)
+
+    async def _reply(self, incoming: Incoming) -> Reply:
+        request = incoming.request
+        try:
+            reply = await self._owner.handler(request)
+        except Exception:  # the seam's promise: a bug in a handler costs its request only
+            log.exception("%s %s failed", request.method, request.path)
+            return self._owner.on_refuse(500, "internal error")
+        if isinstance(reply, Upgrade) and not incoming.upgrade:
+            log.error("%s %s was upgraded without asking", request.method, request.path)
+            return self._owner.on_refuse(500, "internal error")
+        return reply
+
+    def _connection_line(self, incoming: Incoming) -> str:
+        if not incoming.keep_alive:
+            return "Connection: close\r\n"
+        return "" if incoming.chunked_ok else "Connection: keep-alive\r\n"
+
+    def _head(self, reply: Response | Stream, framing: str) -> bytes:
+        return self._owner.heads.make(reply.status, reply.headers, framing)
+
+    async def _send(self, reply: Response, incoming: Incoming) -> None:
+        body = reply.body
+        framing = self._connection_line(incoming)
+        if not bodiless(reply.status):
+            framing += f"Content-Length: {_length(reply, incoming)}\r\n"
+        head = self._head(reply, framing)
+        if incoming.request.method == "HEAD" or bodiless(reply.status):
+            body = b""
+        if isinstance(body, bytes) and len(body) <= PIECE_BYTES:
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            await self._send_pieces([body] if isinstance(body, bytes) else body)
+        if self._gate.paused:
+            await self._drain_or_cut()
+
+    async def _send_pieces(self, pieces: Sequence[bytes]) -> None:
+        batch: list[bytes] = []
+        size = 0
+        for piece in pieces:
+            for part in _cut(piece):
+                batch.append(part)
+                size += len(part)
+                if size >= PIECE_BYTES:
+                    self._transport.write(b"".join(batch))
+                    batch.clear()
+                    size = 0
+                    await self._drain_or_cut()
+                    if self._transport.is_closing():
+                        return
+        if batch:
+            self._transport.write(b"".join(batch))
+
+    async def _drain_or_cut(self) -> None:
+        if not self._gate.paused:
+            return
+        try:
+            async with asyncio.timeout(self._limits.stall_s):
+                await self._gate.drain()
+        except TimeoutError:
+            self._transport.abort()
+
+    async def _send_stream(self, stream: Stream, incoming: Incoming) -> None:
+        if incoming.request.method == "HEAD" or bodiless(stream.status):
+            self._transport.write(self._head(stream, self._connection_line(incoming)))
+            return
+        chunked = incoming.chunked_ok
+        incoming.keep_alive = incoming.keep_alive and chunked
+        framing = self._connection_line(incoming)
+        if chunked:
+            framing += "Transfer-Encoding: chunked\r\n"
+        self._transport.write(self._head(stream, framing))
+        writer = StreamWriter(self._transport, self._gate, chunked=chunked)
+        if await self._run_stream(stream.run, writer):
+            writer.end()
+        else:
+            incoming.keep_alive = False
+            self._transport.abort()
+
+    async def _run_stream(
+        self, run: Callable[[StreamWriter], Awaitable[None]], writer: StreamWriter
+    ) -> bool:
+        """Whether the stream ended as it should, that is: not by an error of its own."""
+        if self._parting():
+            return True
+        self._streaming = True
+        try:
+            await run(writer)
+        except asyncio.CancelledError:
+            if not self._parting():
+                raise
+            writer.end()
+            self._transport.close()
+        except Exception:  # the seam's promise: a stream that raises is cut
+            log.exception("a stream failed")
+            return False
+        finally:
+            self._streaming = False
+        return True
+
+    def _parting(self) -> bool:
+        """Whether there is a reason to end streams: peer gone or going, or the edge closing."""
+        return self._owner.closing or self._ended or self._gate.lost
+
+    async def _answer_refusal(self, refusal: Refusal) -> None:
+        request = Incoming(_NO_REQUEST, keep_alive=False)
+        await self._send(self._owner.on_refuse(refusal.status, refusal.reason), request)
+        self._discarding = True
+        self._early.clear()
+        # The peer may still be sending: a close now would reset the connection under the answer.
+        if not self._tls and self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._resume_reading()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(self._limits.linger_s, self._transport.close)
+
+    async def _switch(self, upgrade: Upgrade) -> None:
+        transport = self._transport
+        transport.write(upgrade.head or self._owner.heads.switch(upgrade.headers))
+        self._deadline = _FOREVER
+        raw = RawDuplex(transport, self._gate, b"".join(self._early), self._raw_lost)
+        self._early.clear()
+        self._raw = raw
+        transport.set_protocol(raw)
+        if self._ended:
+            raw.eof_received()
+        self._resume_reading()
+        try:
+            await upgrade.run(raw)
+        except Exception:  # the same promise as for streams
+            log.exception("a switched connection failed")
+            raw.abort()
+        finally:
+            raw.close()
+
+    def _raw_lost(self) -> None:
+        self._owner.lost(self)
+
+
+def _length(reply: Response, incoming: Incoming) -> int | str:
+    body = reply.body
+    size = len(body) if isinstance(body, bytes) else sum(map(len, body))
+    if size == 0 and incoming.request.method == "HEAD":
+        for name, value in reply.headers:
+            if name.lower() == "content-length" and value.isdecimal():
+                return value
+    return size
+
+
+def _cut(piece: bytes) -> Sequence[Any]:
+    if len(piece) <= 2 * PIECE_BYTES:
+        return (piece,)
+    view = memoryview(piece)
+    return [view[i : i + PIECE_BYTES] for i in range(0, len(piece), PIECE_BYTES)]
+
+
+def _remote(transport: asyncio.Transport) -> str:
+    name = transport.get_extra_info("peername")
+    if isinstance(name, tuple):
+        host = f"[{name[0]}]" if ":" in name[0] else name[0]
+        return f"{host}:{name[1]}"
+    return ""
+
+
+def peer_certificate(ssl_object: Any) -> PeerCertificate | None:
+    """Subject of the certificate that the peer of a TLS connection proved, if it did."""
+    certificate = ssl_object.getpeercert()
+    if not certificate:
+        return None
+    pairs = [pair for rdn in certificate.get("subject", ()) for pair in rdn]
+    names = [value for key, value in pairs if key == "commonName"]
+    organizations = tuple(value for key, value in pairs if key == "organizationName")
+    return PeerCertificate(names[-1] if names else "", organizations)

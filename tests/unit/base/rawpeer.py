@@ -1,0 +1,121 @@
+"""A raw HTTP peer for the tests of the front: bytes out, bytes in, nothing hidden."""
+
+import asyncio
+import contextlib
+import ssl as tls
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+from petset.base import edge
+from petset.base.http import Handler, Reply, Request, Response
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    lines: list[str] = field(default_factory=list)
+
+
+class Peer:
+    """One connection to a front."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def head(self) -> tuple[int, dict[str, str], list[str]]:
+        raw = await self.reader.readuntil(b"\r\n\r\n")
+        lines = raw.decode().split("\r\n")[:-2]
+        headers = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(": ")
+            headers[name.lower()] = value
+        return int(lines[0].split()[1]), headers, lines
+
+    async def chunk(self) -> bytes:
+        size = int((await self.reader.readuntil(b"\r\n")).strip(), 16)
+        data = await self.reader.readexactly(size)
+        assert await self.reader.readexactly(2) == b"\r\n"
+        return data
+
+    async def answer(self, *, head: bool = False) -> Answer:
+        status, headers, lines = await self.head()
+        body = b""
+        if headers.get("transfer-encoding") == "chunked" and not head:
+            while piece := await self.chunk():
+                body += piece
+        elif "content-length" in headers and not head:
+            body = await self.reader.readexactly(int(headers["content-length"]))
+        return Answer(status, headers, body, lines)
+
+    async def rest(self) -> bytes:
+        """Everything up to the end of the connection; a reset counts as the end."""
+        try:
+            return await self.reader.read()
+        except ConnectionResetError:
+            return b""
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(ConnectionError, tls.SSLError):
+            await self.writer.wait_closed()
+
+
+class Front:
+    """A front under test and its peers."""
+
+    def __init__(self, edge_: edge.Edge) -> None:
+        self.edge = edge_
+        self.peers: list[Peer] = []
+
+    async def connect(self, context: tls.SSLContext | None = None) -> Peer:
+        name = "localhost" if context is not None else None
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.edge.port, ssl=context, server_hostname=name
+        )
+        peer = Peer(reader, writer)
+        self.peers.append(peer)
+        return peer
+
+
+@contextlib.asynccontextmanager
+async def front(
+    handler: Handler,
+    *,
+    limits: edge.Limits | None = None,
+    ssl: tls.SSLContext | None = None,
+    on_refuse: Callable[[int, str], Response] = edge.plain_refusal,
+) -> AsyncIterator[Front]:
+    served = await edge.serve(handler, limits=limits, ssl=ssl, on_refuse=on_refuse)
+    made = Front(served)
+    try:
+        async with asyncio.timeout(20):
+            yield made
+    finally:
+        for peer in made.peers:
+            await peer.close()
+        await served.close(2)
+
+
+async def echo(request: Request) -> Reply:
+    """Answers what it was asked."""
+    text = f"{request.method} {request.path} {list(request.query)} "
+    return Response(200, (("X-Echo", "yes"),), text.encode() + request.body)
+
+
+def gated(gate: asyncio.Event) -> Callable[[Request], Awaitable[Reply]]:
+    """A handler that holds back its answers until `gate` is set."""
+
+    async def handler(request: Request) -> Reply:
+        await gate.wait()
+        return await echo(request)
+
+    return handler
+
+
+GET = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
