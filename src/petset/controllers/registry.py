@@ -1,1 +1,7 @@
 """The ordered list of controllers that the server runs."""
+
+from petset.controllers.statefulset import controller as statefulset
+from petset.reconcile.manager import Factory
+
+CONTROLLERS: tuple[tuple[str, Factory], ...] = (("statefulset", statefulset.make),)
+"""(name, factory) in the order in which they are started."""

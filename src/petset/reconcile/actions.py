@@ -125,12 +125,12 @@ class Plan:
     Attributes:
         actions: done in order; the first failure or conflict stops them.
         status: written last, also when an action failed (status tells what was reached).
-        status_if_failed: written in place of `status` when an action failed; `status` may then
-            count what the actions have reached.
+        status_if_failed: written in place of `status` when an action failed (None: nothing is),
+            where `status` counts what the actions were to reach.
         requeue_after_s: look at the object again after so many seconds, if not None.
     """
 
     actions: tuple[Action, ...] = ()
     status: Patch | Update | None = None
     requeue_after_s: float | None = field(default=None)
-    status_if_failed: Patch | Update | None = None
+    status_if_failed: Patch | Update | Literal["status"] | None = "status"

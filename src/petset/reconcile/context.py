@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 from petset.api.meta import Obj
 from petset.base.clock import Clock
@@ -13,12 +13,10 @@ from petset.reconcile.metrics import Metrics
 
 
 class Recorder(Protocol):
-    """Records events of one component."""
+    """Records events of one component (`client.events.Recorder`)."""
 
-    def event(
-        self, involved: Obj, kind: Literal["Normal", "Warning"], reason: str, message: str
-    ) -> None:
-        """Note an event on `involved`; it is sent in the background and never fails the caller."""
+    async def record(self, involved: Obj, kind: str, reason: str, message: str) -> None:
+        """Record an event on `involved`; never fails its caller."""
         ...
 
 

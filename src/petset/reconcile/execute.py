@@ -30,7 +30,6 @@ from petset.reconcile.actions import (
     Sequence,
     Update,
 )
-from petset.reconcile.context import Recorder
 from petset.reconcile.freshness import Write, write_of
 from petset.reconcile.metrics import Metrics
 
@@ -55,20 +54,25 @@ class Executed:
 
 
 class Executor:
-    """Carries out plans for one controller."""
+    """Carries out plans for one controller.
+
+    Args:
+        emit: takes the events.
+        externals: the outside effects that plans may name.
+    """
 
     def __init__(
         self,
         name: str,
         client: Client,
-        recorder: Recorder,
+        emit: Callable[[Emit], None],
         *,
         metrics: Metrics,
         externals: Mapping[str, ExternalEffect],
     ) -> None:
         self._name = name
         self._client = client
-        self._recorder = recorder
+        self.emit = emit
         self._metrics = metrics
         self._externals = externals
 
@@ -77,7 +81,7 @@ class Executor:
         run = _Run(self)
         failure = await run.do(Sequence(plan.actions))
         status = plan.status
-        if failure is not None and plan.status_if_failed is not None:
+        if failure is not None and plan.status_if_failed != "status":
             status = plan.status_if_failed
         if status is not None:
             failure = await run.do(status) or failure
@@ -110,10 +114,6 @@ class Executor:
         """One outside effect; raises OSError when it failed."""
         _log.info("%s: %s %s", self._name, action.name, action.argument)
         await self._externals[action.name](action.argument)
-
-    def emit(self, event: Emit) -> None:
-        """Record an event."""
-        self._recorder.event(event.involved, event.kind, event.reason, event.message)
 
     async def _patch(self, action: Patch) -> MutableObj:
         body: MutableObj = dict(action.patch)

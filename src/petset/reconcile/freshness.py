@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from petset.api import meta
 from petset.api.meta import Obj
-from petset.client.cache import Cache, Handler
+from petset.client.cache import Cache
 
 LIMIT_S = 5.0
 """Longest wait for a cache, in seconds of the loop's clock."""
@@ -61,25 +61,19 @@ class Freshness:
     def __init__(self, caches: Iterable[Cache], wake: Callable[[str], None]) -> None:
         self._caches = {cache.resource: cache for cache in caches}
         self._wake = wake
-        self._seen = dict.fromkeys(self._caches, 0)
         self._writes: dict[str, dict[tuple[str, str, str], Write]] = {}
         self._waiting: dict[str, float] = {}
 
     def start(self) -> None:
         """Listen to the caches."""
         for cache in self._caches.values():
-            cache.add_handler(self._handler(cache.resource))
+            cache.add_handler(self._changed)
 
-    def _handler(self, resource: str) -> Handler:
-        def handle(old: Obj | None, new: Obj | None) -> None:
-            version = meta.version_of(new if new is not None else old or {})
-            if version.isdigit():
-                self._seen[resource] = max(self._seen[resource], int(version))
-            for key in [k for k in self._waiting if not self._unseen(k)]:
-                del self._waiting[key]
-                self._wake(key)
-
-        return handle
+    def _changed(self, old: Obj | None, new: Obj | None) -> None:
+        del old, new
+        for key in [k for k in self._waiting if not self._unseen(k)]:
+            del self._waiting[key]
+            self._wake(key)
 
     def wrote(self, key: str, write: Write) -> None:
         """Remember a write made for `key`."""
@@ -116,12 +110,16 @@ class Freshness:
         return bool(writes)
 
     def _is_seen(self, write: Write) -> bool:
-        if self._seen[write.resource] >= write.version:
+        cache = self._caches[write.resource]
+        if _number(cache.resource_version) >= write.version:
             return True
-        cached = self._caches[write.resource].get(write.namespace, write.name)
+        cached = cache.get(write.namespace, write.name)
         if cached is None or meta.uid_of(cached) != write.uid:
             return write.deletion
-        version = meta.version_of(cached)
-        if version.isdigit() and int(version) >= write.version:
+        if _number(meta.version_of(cached)) >= write.version:
             return True
         return write.deletion and meta.is_deleting(cached)
+
+
+def _number(version: str) -> int:
+    return int(version) if version.isdigit() else 0

@@ -34,12 +34,16 @@ from petset.client.queue import Queue
 from petset.client.transport import TransportError
 from petset.reconcile.actions import Plan
 from petset.reconcile.context import Context
+from petset.reconcile.events import Events
 from petset.reconcile.execute import Executed, Executor, ExternalEffect, Failure
 from petset.reconcile.freshness import Freshness
 
 S = TypeVar("S")
 
 _log = logging.getLogger(__name__)
+
+RETRY_MAX_S = 60.0
+"""Longest back-off of a key, in seconds."""
 
 _TERMINAL_CODES = frozenset({400, 405, 415, 501})
 """Answers that another try cannot change: the request itself is wrong or not supported."""
@@ -106,12 +110,13 @@ class Loop(Generic[S]):
         self._controller = controller
         self._clock = ctx.clock
         self._metrics = ctx.metrics
-        self.queue = Queue()
+        self.queue = Queue(max_s=RETRY_MAX_S)
         self._freshness = Freshness(controller.caches, self.queue.add)
+        self.events = Events(ctx.recorder(controller.component))
         self._executor = Executor(
             controller.name,
             ctx.client,
-            ctx.recorder(controller.component),
+            self.events.emit,
             metrics=ctx.metrics,
             externals=controller.externals,
         )
@@ -120,9 +125,13 @@ class Loop(Generic[S]):
         """Work until cancelled. The caches should be synced by then."""
         self._freshness.start()
         self._controller.watch(self.queue)
-        async with asyncio.TaskGroup() as group:
-            for number in range(self._controller.workers):
-                group.create_task(self._work(), name=f"{self._controller.name}-{number}")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.events.run(), name=f"{self._controller.name}-events")
+                for number in range(self._controller.workers):
+                    group.create_task(self._work(), name=f"{self._controller.name}-{number}")
+        finally:
+            self.queue.close()
 
     async def _work(self) -> None:
         while True:

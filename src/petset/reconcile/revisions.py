@@ -43,7 +43,7 @@ class Resolved:
     current: Obj
     update: Obj
     listed: tuple[Obj, ...]
-    collision_count: int | None
+    collision_count: int
     actions: tuple[Action, ...]
 
 
@@ -71,11 +71,9 @@ def template_of(revision: Obj) -> MutableObj:
     return {k: v for k, v in template.items() if k != "$patch"}
 
 
-def revision_hash(data: Obj, collision_count: int | None) -> str:
+def revision_hash(data: Obj, collision_count: int) -> str:
     """The hash that names a revision: over its data, then over the collision count."""
-    text = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
-    if collision_count is not None:
-        text += str(collision_count).encode()
+    text = orjson.dumps(data, option=orjson.OPT_SORT_KEYS) + str(collision_count).encode()
     return safe_encode(str(fnv1_32(text)))
 
 
@@ -105,7 +103,7 @@ def order(revisions: Iterable[Obj]) -> list[Obj]:
 
 
 def new_revision(
-    owner: Obj, reference: Obj, template: Obj, *, number: int, collision_count: int | None
+    owner: Obj, reference: Obj, template: Obj, *, number: int, collision_count: int
 ) -> MutableObj:
     """The revision object for `template`, owned by `reference`."""
     data = data_of_template(template)
@@ -145,7 +143,7 @@ def resolve(
     """
     status = owner.get("status") or {}
     revisions = order(listed)
-    collisions: int | None = status.get("collisionCount")
+    collisions = int(status.get("collisionCount") or 0)
     actions: list[Action] = []
     number = number_of(revisions[-1]) + 1 if revisions else 1
     candidate = new_revision(owner, reference, template, number=number, collision_count=collisions)
@@ -160,7 +158,7 @@ def resolve(
         while (other := in_namespace.get(meta.name_of(candidate))) is not None:
             if are_equal(other, candidate):
                 break
-            collisions = (collisions or 0) + 1
+            collisions += 1
             candidate = new_revision(
                 owner, reference, template, number=number, collision_count=collisions
             )

@@ -1,0 +1,136 @@
+"""Watches and observes for the StatefulSet controller."""
+
+from collections.abc import Iterable
+
+from petset.api import errors, meta, selectors
+from petset.api.meta import Obj
+from petset.client.queue import Queue
+from petset.controllers.statefulset import identity, storage
+from petset.controllers.statefulset.plan import RESOURCE, Observed, plan, wants_adoption
+from petset.controllers.statefulset.spec import read
+from petset.reconcile import revisions
+from petset.reconcile.actions import Plan
+from petset.reconcile.context import Context
+from petset.reconcile.loop import Controller
+
+_OWNER = "controller-uid"
+_ORPHAN = "orphan-namespace"
+
+
+class StatefulSets(Controller[Observed]):
+    """Brings StatefulSets in order."""
+
+    name = "statefulset"
+    component = "statefulset-controller"
+
+    def __init__(self, ctx: Context) -> None:
+        self._client = ctx.client
+        self._sets = ctx.informers.cache(RESOURCE)
+        self._pods = ctx.informers.cache("pods")
+        self._claims = ctx.informers.cache(storage.RESOURCE)
+        self._revisions = ctx.informers.cache(revisions.RESOURCE)
+        self.caches = (self._sets, self._pods, self._claims, self._revisions)
+        self._pods.add_index(_OWNER, controller_uids)
+        self._pods.add_index(_ORPHAN, orphan_namespaces)
+
+    def watch(self, queue: Queue) -> None:
+        """Sets by themselves; pods by owner, selector and name; claims when they go."""
+
+        def on_set(old: Obj | None, new: Obj | None) -> None:
+            queue.add(meta.key_of(new or old or {}))
+
+        def on_pod(old: Obj | None, new: Obj | None) -> None:
+            for key in self._sets_of_pod(old, new):
+                queue.add(key)
+
+        def on_claim(old: Obj | None, new: Obj | None) -> None:
+            if new is None and old is not None:
+                for key in self._sets_of_claim(old):
+                    queue.add(key)
+
+        self._sets.add_handler(on_set)
+        self._pods.add_handler(on_pod)
+        self._claims.add_handler(on_claim)
+
+    async def observe(self, key: str) -> Observed | None:
+        """The set, its pods, its claims, the revisions of its namespace."""
+        namespace, _, name = key.partition("/")
+        found = self._sets.get(namespace, name)
+        if found is None:
+            return None
+        pods = (
+            *self._pods.by_index(_OWNER, meta.uid_of(found)),
+            *self._pods.by_index(_ORPHAN, namespace),
+        )
+        history = tuple(self._revisions.list(namespace))
+        return Observed(
+            set=found,
+            pods=pods,
+            revisions=history,
+            claims=self._claims_of(found, pods),
+            may_adopt=await self._may_adopt(found, (*pods, *history)),
+        )
+
+    def plan(self, seen: Observed, now: float) -> Plan:
+        """See `plan.plan`."""
+        return plan(seen, now)
+
+    def _claims_of(self, found: Obj, pods: Iterable[Obj]) -> dict[str, Obj]:
+        spec = read(found)
+        ordinals = {*spec.ordinals, *map(identity.ordinal_of, pods)}
+        names = (n for ordinal in ordinals for n in storage.claim_names(spec, ordinal))
+        found_claims = ((n, self._claims.get(spec.namespace, n)) for n in names)
+        return {name: claim for name, claim in found_claims if claim is not None}
+
+    async def _may_adopt(self, found: Obj, objects: Iterable[Obj]) -> bool:
+        """A live look at the set, if there is anything to adopt."""
+        if meta.is_deleting(found) or not wants_adoption(found, objects):
+            return False
+        try:
+            live = await self._client.get(RESOURCE, meta.name_of(found), meta.namespace_of(found))
+        except errors.StatusError as error:
+            if error.code == 404:
+                return False
+            raise
+        return meta.uid_of(live) == meta.uid_of(found) and not meta.is_deleting(live)
+
+    def _sets_of_pod(self, old: Obj | None, new: Obj | None) -> Iterable[str]:
+        for pod in (old, new):
+            controller = meta.controller_of(pod) if pod is not None else None
+            if pod is not None and controller is not None:
+                if controller.get("kind") == "StatefulSet":
+                    yield f"{meta.namespace_of(pod)}/{controller.get('name')}"
+            elif pod is not None:
+                yield from self._sets_of_orphan(pod)
+
+    def _sets_of_orphan(self, pod: Obj) -> Iterable[str]:
+        """Sets that may adopt it, and the one whose name it occupies."""
+        namespace = meta.namespace_of(pod)
+        parent, _ = identity.parse(meta.name_of(pod))
+        for found in self._sets.list(namespace):
+            matches = selectors.from_object((found.get("spec") or {}).get("selector")).matches
+            if meta.name_of(found) == parent or matches(meta.labels_of(pod)):
+                yield meta.key_of(found)
+
+    def _sets_of_claim(self, claim: Obj) -> Iterable[str]:
+        for found in self._sets.list(meta.namespace_of(claim)):
+            templates = (found.get("spec") or {}).get("volumeClaimTemplates") or ()
+            prefixes = tuple(f"{meta.name_of(t)}-{meta.name_of(found)}-" for t in templates)
+            if prefixes and meta.name_of(claim).startswith(prefixes):
+                yield meta.key_of(found)
+
+
+def controller_uids(obj: Obj) -> Iterable[str]:
+    """Index: the uid of the object's controller."""
+    controller = meta.controller_of(obj)
+    return () if controller is None else (str(controller.get("uid")),)
+
+
+def orphan_namespaces(obj: Obj) -> Iterable[str]:
+    """Index: the namespace of an object without controller."""
+    return (meta.namespace_of(obj),) if meta.controller_of(obj) is None else ()
+
+
+def make(ctx: Context) -> StatefulSets:
+    """The factory for the registry."""
+    return StatefulSets(ctx)

@@ -1,0 +1,197 @@
+"""What to do next for one StatefulSet. Pure.
+
+Rules: workload-semantics 1.13. All actions that are safe now are planned at once; what has to be
+waited for ends the plan, and the change that ends the wait brings the next plan.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from petset.api import meta, selectors
+from petset.api.meta import Obj
+from petset.controllers.statefulset import identity, rollout, status, steps
+from petset.controllers.statefulset.spec import RESOURCE, Spec, read
+from petset.controllers.statefulset.status import Status
+from petset.controllers.statefulset.steps import World
+from petset.reconcile import owners, podtemplate, revisions
+from petset.reconcile.actions import Action, Parallel, Plan
+from petset.reconcile.owners import Claims
+from petset.reconcile.revisions import Resolved
+
+__all__ = ["RESOURCE", "Observed", "plan", "wants_adoption"]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What was seen of a set.
+
+    Attributes:
+        set: the StatefulSet.
+        pods: the pods that it controls, and the orphans of its namespace.
+        revisions: every ControllerRevision of its namespace.
+        claims: claims by name; those of all ordinals in range and of all pods at least.
+        may_adopt: whether a live look found the set there, with this uid and not being deleted.
+    """
+
+    set: Obj
+    pods: tuple[Obj, ...]
+    revisions: tuple[Obj, ...]
+    claims: Mapping[str, Obj]
+    may_adopt: bool = False
+
+
+def plan(seen: Observed, now: float) -> Plan:
+    """The actions for `seen` at wall-clock time `now`."""
+    spec = read(seen.set)
+    pods, history = _claims(spec, seen)
+    resolved = revisions.resolve(
+        spec.obj,
+        spec.reference,
+        template=(seen.set.get("spec") or {}).get("template") or {},
+        listed=history.kept,
+        in_namespace={meta.name_of(r): r for r in seen.revisions},
+    )
+    observed = _count(spec, resolved, pods.kept, now)
+    if meta.is_deleting(seen.set):
+        return Plan(status=status.write(spec, observed))
+    world = _world(spec, seen, resolved, pods.kept, now)
+    actions, reached = _sync(world, observed)
+    first = [*_ownership(spec, pods, history), *resolved.actions]
+    first += _truncation(spec, resolved, pods.kept)
+    return Plan(
+        actions=(*first, *actions),
+        status=status.write(spec, status.completed(spec, reached)),
+        status_if_failed=status.write(spec, status.completed(spec, observed)),
+        requeue_after_s=_next_look(spec, pods.kept, now),
+    )
+
+
+def wants_adoption(set_obj: Obj, objects: Iterable[Obj]) -> bool:
+    """Whether there may be an orphan to adopt, so that the set has to be looked at live."""
+    matches = selectors.from_object((set_obj.get("spec") or {}).get("selector")).matches
+    return any(meta.controller_of(obj) is None and matches(meta.labels_of(obj)) for obj in objects)
+
+
+def _claims(spec: Spec, seen: Observed) -> tuple[Claims, Claims]:
+    matches = selectors.from_object((spec.obj.get("spec") or {}).get("selector")).matches
+    pods = owners.claim(
+        spec.obj,
+        seen.pods,
+        matches=lambda pod: matches(meta.labels_of(pod)) and identity.is_member(spec, pod),
+        may_adopt=seen.may_adopt,
+    )
+    history = owners.claim(
+        spec.obj,
+        (r for r in seen.revisions if matches(meta.labels_of(r))),
+        matches=lambda revision: True,
+        may_adopt=seen.may_adopt,
+    )
+    return pods, history
+
+
+def _ownership(spec: Spec, pods: Claims, history: Claims) -> list[Action]:
+    uid = meta.uid_of(spec.obj)
+    return [
+        *(owners.adopt(revisions.RESOURCE, r, spec.reference) for r in history.adopted),
+        *(owners.release("pods", pod, uid) for pod in pods.released),
+        *(owners.adopt("pods", pod, spec.reference) for pod in pods.adopted),
+    ]
+
+
+def _count(spec: Spec, resolved: Resolved, pods: Iterable[Obj], now: float) -> Status:
+    empty = Status(
+        meta.name_of(resolved.current), meta.name_of(resolved.update), resolved.collision_count
+    )
+    return status.count(spec, pods, empty, now)
+
+
+def _world(
+    spec: Spec, seen: Observed, resolved: Resolved, pods: tuple[Obj, ...], now: float
+) -> World:
+    by_ordinal = {identity.ordinal_of(pod): pod for pod in pods}
+    condemned = sorted((o for o in by_ordinal if o >= 0 and o not in spec.ordinals), reverse=True)
+    return World(
+        spec=spec,
+        now=now,
+        current=resolved.current,
+        update=resolved.update,
+        slots=tuple((ordinal, by_ordinal.get(ordinal)) for ordinal in spec.ordinals),
+        condemned=tuple(by_ordinal[ordinal] for ordinal in condemned),
+        claims=seen.claims,
+    )
+
+
+def _sync(world: World, counted: Status) -> tuple[list[Action], Status]:
+    return _ordered(world, counted) if world.spec.ordered else _parallel(world, counted)
+
+
+def _ordered(world: World, counted: Status) -> tuple[list[Action], Status]:
+    """OrderedReady: low to high until one has to be waited for; then shrink; then roll."""
+    actions: list[Action] = []
+    for ordinal, pod in world.slots:
+        step = steps.for_slot(world, ordinal, pod)
+        actions += step.actions
+        if step.created:
+            counted = counted.created(step.created)
+        if step.wait:
+            return actions, counted
+    actions += steps.condemned_owners(world)
+    if world.condemned:
+        victim = steps.next_condemned(world)
+        if victim is not None:
+            actions.append(steps.delete(world.spec, victim))
+            counted = counted.deleted(identity.revision_of(victim))
+        return actions, counted
+    for pod in _victims(world):
+        actions.append(steps.delete(world.spec, pod))
+        counted = counted.deleted(identity.revision_of(pod))
+    return actions, counted
+
+
+def _parallel(world: World, counted: Status) -> tuple[list[Action], Status]:
+    """Parallel: everything at once, whatever the health; a roll keeps to its budget."""
+    made: list[Action] = []
+    for ordinal, pod in world.slots:
+        step = steps.for_slot(world, ordinal, pod)
+        made += steps.bundle(step.actions)
+        if step.created:
+            counted = counted.created(step.created)
+    gone = [pod for pod in world.condemned if not meta.is_deleting(pod)]
+    gone += _victims(world)
+    for pod in gone:
+        counted = counted.deleted(identity.revision_of(pod))
+    groups = (
+        made,
+        steps.condemned_owners(world),
+        [steps.delete(world.spec, pod) for pod in gone],
+    )
+    return [Parallel(tuple(group)) for group in groups if group], counted
+
+
+def _victims(world: World) -> list[Obj]:
+    update = meta.name_of(world.update)
+    slots = [_slot(world, pod, update) for _, pod in world.slots]
+    pods = [pod for _, pod in world.slots]
+    return [pod for i in rollout.victims(world.spec, slots) if (pod := pods[i]) is not None]
+
+
+def _slot(world: World, pod: Obj | None, update: str) -> rollout.Slot:
+    if pod is None:
+        return rollout.Slot(stale=False, available=False, terminating=False)
+    return rollout.Slot(
+        stale=identity.revision_of(pod) != update,
+        available=steps.is_healthy(world, pod),
+        terminating=meta.is_deleting(pod) or podtemplate.is_finished(pod),
+    )
+
+
+def _truncation(spec: Spec, resolved: Resolved, pods: Iterable[Obj]) -> list[Action]:
+    live = {meta.name_of(resolved.current), meta.name_of(resolved.update)}
+    live |= {identity.revision_of(pod) for pod in pods}
+    return revisions.truncate(resolved.listed, live, spec.history_limit)
+
+
+def _next_look(spec: Spec, pods: Iterable[Obj], now: float) -> float | None:
+    """Seconds until a ready pod has been ready for long enough; None when none is waited for."""
+    times = (podtemplate.available_at(pod, spec.min_ready_s) for pod in pods)
+    return min((at - now for at in times if at is not None and at > now), default=None)

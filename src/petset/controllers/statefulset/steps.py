@@ -1,0 +1,215 @@
+"""The steps of a sync for one ordinal: make its pod, replace it, repair it, or wait. Pure.
+
+Rules: workload-semantics 1.13, points 8 to 10; words of events: 1.17.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from petset.api import meta
+from petset.api.meta import MutableObj, Obj
+from petset.controllers.statefulset import identity, rollout, storage
+from petset.controllers.statefulset.spec import Spec
+from petset.reconcile import actions as acts
+from petset.reconcile import owners, podtemplate
+from petset.reconcile.actions import Action, Create, Delete, Emit, Patch, Reported
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A set with its pods sorted into places.
+
+    Attributes:
+        slots: (ordinal, pod or None) of the ordinals in range, ascending.
+        condemned: pods outside the range, highest ordinal first.
+    """
+
+    spec: Spec
+    now: float
+    current: Obj
+    update: Obj
+    slots: tuple[tuple[int, Obj | None], ...]
+    condemned: tuple[Obj, ...]
+    claims: Mapping[str, Obj]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one ordinal needs.
+
+    Attributes:
+        wait: in ordered sets nothing further may happen now.
+        created: name of the revision of the pod that the actions create, "" for none.
+    """
+
+    actions: tuple[Action, ...] = ()
+    wait: bool = False
+    created: str = ""
+
+
+def is_healthy(world: World, pod: Obj) -> bool:
+    """Running, Ready for long enough, and not going."""
+    return (
+        podtemplate.is_running_and_ready(pod)
+        and podtemplate.is_available(pod, world.spec.min_ready_s, world.now)
+        and not meta.is_deleting(pod)
+    )
+
+
+def for_slot(world: World, ordinal: int, pod: Obj | None) -> Step:
+    """The step of an ordinal in range."""
+    if pod is None:
+        return _create(world, ordinal)
+    if podtemplate.is_finished(pod):
+        return Step(() if meta.is_deleting(pod) else (delete(world.spec, pod),), wait=True)
+    claims: tuple[Action, ...] = ()
+    if podtemplate.phase_of(pod) == "Pending":
+        claims = tuple(_missing_claims(world, ordinal))
+    if world.spec.ordered and not is_healthy(world, pod):
+        return Step(claims, wait=True)
+    return Step((*claims, *_repair(world, ordinal, pod)))
+
+
+def bundle(actions: Sequence[Action]) -> list[Action]:
+    """One action for all: nothing, the action itself, or their sequence."""
+    if len(actions) < 2:
+        return list(actions)
+    return [acts.Sequence(tuple(actions))]
+
+
+def delete(spec: Spec, pod: Obj) -> Action:
+    """Delete a pod with its own grace period."""
+    name = meta.name_of(pod)
+    return Reported(
+        Delete("pods", spec.namespace, name, uid=meta.uid_of(pod)),
+        success=_normal(spec, "SuccessfulDelete", f"delete Pod {name} in {_set(spec)} successful"),
+        failure=_warning(spec, "FailedDelete", f"delete Pod {name} in {_set(spec)} failed error: "),
+    )
+
+
+def next_condemned(world: World) -> Obj | None:
+    """The pod that an ordered scale-down deletes now; None when one has to be waited for."""
+    highest = world.condemned[0]
+    if meta.is_deleting(highest):
+        return None
+    unhealthy = [pod for pod in world.condemned if not is_healthy(world, pod)]
+    if highest in unhealthy and highest is not unhealthy[-1]:
+        return None
+    return highest
+
+
+def condemned_owners(world: World) -> list[Action]:
+    """Put the claims of condemned pods in the hands that the policy wants."""
+    found: list[Action] = []
+    for pod in world.condemned:
+        found += _claim_owners(world, identity.ordinal_of(pod), pod, condemned=True)
+    return found
+
+
+def _create(world: World, ordinal: int) -> Step:
+    spec = world.spec
+    name = identity.pod_name(spec.name, ordinal)
+    claims = [world.claims[c] for c in storage.claim_names(spec, ordinal) if c in world.claims]
+    if not spec.retain_on_scale and any(storage.is_stale(c, name, "") for c in claims):
+        return Step(wait=True)
+    going = [meta.name_of(c) for c in claims if meta.is_deleting(c)]
+    if going:
+        why = f"claim {going[0]} is being deleted"
+        message = f"create Pod {name} in {_set(spec)} failed error: {why}"
+        return Step((_warning(spec, "FailedCreate", message),), wait=True)
+    current_replicas = int((spec.obj.get("status") or {}).get("currentReplicas") or 0)
+    old = rollout.wants_current(spec, ordinal, current_replicas)
+    revision = world.current if old else world.update
+    pod = storage.with_claims(spec, identity.new_pod(spec, ordinal, revision), ordinal)
+    made = Reported(
+        Create("pods", pod),
+        success=_normal(spec, "SuccessfulCreate", f"create Pod {name} in {_set(spec)} successful"),
+        failure=_warning(spec, "FailedCreate", f"create Pod {name} in {_set(spec)} failed error: "),
+        quiet=("AlreadyExists",),
+    )
+    owned = _claim_owners(world, ordinal, pod, condemned=False)
+    actions = (*_missing_claims(world, ordinal), made, *owned)
+    return Step(tuple(bundle(actions)), wait=True, created=meta.name_of(revision))
+
+
+def _missing_claims(world: World, ordinal: int) -> list[Action]:
+    spec, pod = world.spec, identity.pod_name(world.spec.name, ordinal)
+    found: list[Action] = []
+    for claim in storage.new_claims(spec, ordinal):
+        name = meta.name_of(claim)
+        if name in world.claims:
+            continue
+        done = f"create Claim {name} Pod {pod} in {_set(spec)} success"
+        failed = f"create Claim {name} for Pod {pod} in {_set(spec)} failed error: "
+        found.append(
+            Reported(
+                Create(storage.RESOURCE, claim),
+                success=_normal(spec, "SuccessfulCreate", done),
+                failure=_warning(spec, "FailedCreate", failed),
+                quiet=("AlreadyExists",),
+            )
+        )
+    return found
+
+
+def _repair(world: World, ordinal: int, pod: Obj) -> list[Action]:
+    spec = world.spec
+    found = _claim_owners(world, ordinal, pod, condemned=False)
+    patch: MutableObj = {}
+    if not identity.has_identity(spec, pod):
+        patch["metadata"] = {"labels": identity.identity_labels(spec, ordinal)}
+    if not storage.has_storage(spec, pod, ordinal):
+        present = (pod.get("spec") or {}).get("volumes") or ()
+        patch["spec"] = {"volumes": storage.volumes_for(spec, ordinal, present)}
+    if not patch:
+        return found
+    name = meta.name_of(pod)
+    write = Patch("pods", spec.namespace, name, patch, uid=meta.uid_of(pod))
+    done = f"update Pod {name} in {_set(spec)} successful"
+    failed = f"update Pod {name} in {_set(spec)} failed error: "
+    told = Reported(
+        write,
+        success=_normal(spec, "SuccessfulUpdate", done),
+        failure=_warning(spec, "FailedUpdate", failed),
+    )
+    return [*found, told]
+
+
+def _claim_owners(world: World, ordinal: int, pod: Obj, *, condemned: bool) -> list[Action]:
+    spec, found = world.spec, list[Action]()
+    for name in storage.claim_names(spec, ordinal):
+        claim = world.claims.get(name)
+        if claim is None or meta.is_deleting(claim):
+            continue
+        policy = not (spec.retain_on_delete and spec.retain_on_scale)
+        if policy and storage.has_foreign_controller(spec, claim, meta.name_of(pod)):
+            message = (
+                f"claim {name} has a controller that is neither {_set(spec)} nor Pod "
+                f"{meta.name_of(pod)}: the retention policy is ignored for it"
+            )
+            found.append(_warning(spec, "ConflictingController", message))
+        wanted = storage.owners_wanted(spec, claim, pod, condemned=condemned)
+        if storage.owners_differ(claim, wanted):
+            failed = (
+                f"update Claim {name} for Pod {meta.name_of(pod)} in {_set(spec)} failed error: "
+            )
+            found.append(
+                Reported(
+                    owners.set_owners(storage.RESOURCE, claim, wanted),
+                    failure=_warning(spec, "FailedUpdate", failed),
+                    quiet=("Conflict",),
+                )
+            )
+    return found
+
+
+def _set(spec: Spec) -> str:
+    return f"StatefulSet {spec.name}"
+
+
+def _normal(spec: Spec, reason: str, message: str) -> Emit:
+    return Emit(spec.involved, "Normal", reason, message)
+
+
+def _warning(spec: Spec, reason: str, message: str) -> Emit:
+    return Emit(spec.involved, "Warning", reason, message)
