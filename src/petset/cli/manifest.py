@@ -15,6 +15,7 @@ import yaml
 from petset.cli.failure import Failure
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_OWN = {LAST_APPLIED}
 _ABSENT = object()
 
 
@@ -62,11 +63,16 @@ def _objects(name: str, document: Any) -> Iterator[dict[str, Any]]:
 
 def with_annotation(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest with itself as the last-applied annotation."""
-    meta = dict(manifest.get("metadata") or {})
-    plain = {**manifest, "metadata": {**meta, "annotations": dict(meta.get("annotations") or {})}}
+    plain = _plain(manifest)
     text = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS).decode() + "\n"
     annotations = {**plain["metadata"]["annotations"], LAST_APPLIED: text}
     return {**plain, "metadata": {**plain["metadata"], "annotations": annotations}}
+
+
+def _plain(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest as kubectl notes it: with annotations, be they empty."""
+    meta = dict(manifest.get("metadata") or {})
+    return {**manifest, "metadata": {**meta, "annotations": dict(meta.get("annotations") or {})}}
 
 
 def patch(manifest: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,13 +86,16 @@ def patch(manifest: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any
     changes = _difference(wanted, live)
     for key in ("apiVersion", "kind"):
         changes.pop(key, None)
-    _merge(changes, _removed(before, manifest, live))
-    note = changes.get("metadata", {}).get("annotations", {})
-    if changes == {"metadata": {"annotations": {LAST_APPLIED: note.get(LAST_APPLIED)}}} and (
-        before == orjson.loads(note[LAST_APPLIED])
-    ):
+    _merge(changes, _removed(before, _plain(manifest), live))
+    if before == _plain(manifest) and not _besides_annotation(changes):
         return {}
     return changes
+
+
+def _besides_annotation(changes: Mapping[str, Any]) -> bool:
+    meta = changes.get("metadata") or {}
+    notes = meta.get("annotations") or {}
+    return bool(set(changes) - {"metadata"} or set(meta) - {"annotations"} or set(notes) - _OWN)
 
 
 def _difference(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:

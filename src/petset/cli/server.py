@@ -1,0 +1,155 @@
+"""The server process: API over its store, controllers and scheduler, on one event loop.
+
+Started by `petset up`; `python -m petset.cli.server --state DIR --run DIR`.
+Invariant: what only users' commands need (typer, rich, yaml, cryptography) is not imported here.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from petset.apiserver.app import App
+from petset.apiserver.config import Config as ServerConfig
+from petset.base import edge, log, tlsconfig
+from petset.base.clock import SystemClock
+from petset.base.http import Handler, Identity
+from petset.base.ids import Ids
+from petset.cli import paths, process, state
+from petset.client.client import Client
+from petset.client.events import Recorder
+from petset.client.local import Local
+from petset.client.reflector import Informers
+from petset.controllers.registry import CONTROLLERS
+from petset.reconcile.context import Config, Context
+from petset.reconcile.manager import Manager
+from petset.scheduler.scheduler import Scheduler
+from petset.store.log import open_store
+from petset.store.types import Store, StoreError
+
+CONTROLLER = Identity("system:petset-controllers", ("system:masters", "system:authenticated"))
+_GRACE_S = 3.0
+_log = logging.getLogger("petset.server")
+
+
+class RefusedError(Exception):
+    """The server cannot start; the text says why and what to do."""
+
+
+def main() -> None:
+    """Entry point: serve until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="petset-server", description=__doc__)
+    parser.add_argument("--state", type=Path, required=True, help="the cluster's state directory")
+    parser.add_argument("--run", type=Path, required=True, help="the cluster's run directory")
+    parser.add_argument("--ready-fd", type=int, default=-1, help="where to say that it is ready")
+    arguments = parser.parse_args()
+    log.setup()
+    sys.setswitchinterval(0.0005)  # a busy thread must not hold up the loop (store writer)
+    where = paths.Paths(arguments.state, arguments.run)
+    try:
+        cluster = state.load(where)
+        if cluster is None:
+            raise RefusedError(f"there is no cluster in {where.state}")
+        asyncio.run(_run(where, cluster, arguments.ready_fd))
+    except (RefusedError, StoreError, OSError) as error:
+        _log.error("%s", error)
+        process.tell(arguments.ready_fd, f"the API server cannot start: {error}")
+        sys.exit(1)
+
+
+async def _run(where: paths.Paths, cluster: state.Cluster, ready_fd: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    clock, ids = SystemClock(), Ids()
+    store = await open_store(where.store, clock=clock)
+    try:
+        async with _serving(where, cluster, store, clock, ids) as app:
+            work = asyncio.create_task(_control(app, where, clock, ids), name="controllers")
+            await _say_ready(app, work, ready_fd)
+            ending = asyncio.create_task(stop.wait(), name="stop")
+            await asyncio.wait([work, ending], return_when=asyncio.FIRST_COMPLETED)
+            await _end(work, ending)
+    finally:
+        await store.close()
+
+
+@contextlib.asynccontextmanager
+async def _serving(
+    where: paths.Paths, cluster: state.Cluster, store: Store, clock: SystemClock, ids: Ids
+) -> AsyncIterator[App]:
+    """The API on the user's address and on the cluster's LAN, for agents and pods."""
+    config = ServerConfig(advertise_address=cluster.host_ip, secure_port=cluster.port)
+    app = App(store, clock, ids, config=config, connect=_towards_agents(where))
+    edges: list[edge.Edge] = []
+    try:
+        await app.start()
+        hosts = dict.fromkeys([cluster.listen, cluster.host_ip])
+        edges += [await _listen(where, h, cluster.port, app.dispatch) for h in hosts]
+        yield app
+    finally:
+        for listening in edges:
+            await listening.close(_GRACE_S)
+        await app.close()
+
+
+async def _listen(where: paths.Paths, host: str, port: int, handler: Handler) -> edge.Edge:
+    context = tlsconfig.server_context(
+        where.pki / "apiserver.crt", where.pki / "apiserver.key", where.pki / "ca.crt"
+    )
+    try:
+        return await edge.serve(handler, host=host, port=port, ssl=context)
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise RefusedError(f"port {port} on {host} cannot be had: {why}") from error
+
+
+async def _control(app: App, where: paths.Paths, clock: SystemClock, ids: Ids) -> None:
+    """Controllers and scheduler, over the API in process."""
+    client = Client(Local(app.dispatch, CONTROLLER), manager="petset-controller-manager")
+    informers = Informers(client)
+    context = Context(
+        informers=informers,
+        client=client,
+        clock=clock,
+        ids=ids,
+        recorder=lambda component: Recorder(client, component, "", clock, ids),
+        config=Config(volumes_root=str(where.volumes), ca_text=(where.pki / "ca.crt").read_text()),
+    )
+    manager, scheduler = Manager(context, CONTROLLERS), Scheduler(context)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(informers.run(), name="informers")
+        group.create_task(manager.run(informers=False), name="manager")
+        group.create_task(scheduler.run(), name="scheduler")
+
+
+async def _say_ready(app: App, work: "asyncio.Task[None]", ready_fd: int) -> None:
+    """Tell `petset up` once /readyz is ok; then keep the collector away from what stays."""
+    waiting = asyncio.create_task(app.wait_ready(), name="ready")
+    await asyncio.wait([waiting, work], return_when=asyncio.FIRST_COMPLETED)
+    if work.done():
+        waiting.cancel()
+        work.result()
+    process.tell(ready_fd, "ok")
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+async def _end(work: "asyncio.Task[None]", ending: "asyncio.Task[bool]") -> None:
+    ending.cancel()
+    if work.done():
+        work.result()  # a crash of the controllers ends the process, loudly
+    work.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+import subprocess
+import sys
+
+import pytest
+
+from petset.cli import paths, process, state
+from petset.cli.failure import Failure
+
+
+@pytest.fixture
+def where(tmp_path, monkeypatch) -> paths.Paths:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("PETSET_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PETSET_RUN", str(tmp_path / "run"))
+    return paths.of("a")
+
+
+def test_saved_cluster_is_read_again(where: paths.Paths) -> None:
+    cluster = state.Cluster("a", 3, 6443, {"node-1": 1})
+    state.save(where, cluster)
+    assert state.load(where) == cluster
+    assert cluster.node_ip(1) == "172.29.3.11"
+    assert cluster.node_pod_cidr(1) == "10.131.1.0/24"
+
+
+def test_directory_of_another_format_is_refused_with_both_versions(where: paths.Paths) -> None:
+    state.save(where, state.Cluster("a", 0, 1, format=99))
+    with pytest.raises(Failure, match="layout 99, this one reads 1"):
+        state.load(where)
+
+
+def test_cluster_elsewhere_is_found_by_name_while_it_runs(where: paths.Paths, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    elsewhere = paths.of("a", tmp_path / "elsewhere")
+    state.save(elsewhere, state.Cluster("a", 0, 1))
+    assert state.find("a").state == tmp_path / "elsewhere"
+    assert state.running_names() == ["a"]
+
+
+def test_running_cluster_keeps_its_addresses(where: paths.Paths) -> None:
+    free = state.free_indexes()[0]
+    state.save(where, state.Cluster("a", free, 1))
+    assert free not in state.free_indexes()
+
+
+@pytest.mark.parametrize("name", ["", "A", "-a", "a-", "a_b", "a" * 31, "a/b"])
+def test_bad_cluster_names_are_refused(name: str) -> None:
+    with pytest.raises(Failure, match="no cluster name"):
+        state.check_name(name)
+
+
+def test_pid_file_of_a_dead_or_other_process_is_not_trusted(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    started = process.start_time(child.pid)
+    file = tmp_path / "x.pid"
+    file.write_text(f"{child.pid} {started}\n")
+    assert process.read(file) == process.Process(child.pid, started or 0)
+    file.write_text(f"{child.pid} {(started or 0) + 1}\n")
+    assert process.read(file) is None
+    file.write_text(f"{child.pid} {started}\n")
+    process.stop([process.Process(child.pid, started or 0)])
+    assert process.read(file) is None
+    child.communicate()
+
+
+def test_child_that_dies_before_it_is_ready_says_nothing(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    started = process.start(
+        "petset_no_such_module", [], pid_file=tmp_path / "x.pid", log=tmp_path / "x.log"
+    )
+    assert started.wait_ready(30) == ""
+    assert "petset_no_such_module" in process.tail(started.log)
+    process.wait_gone([started.process], 10)
+    assert not started.process.alive
