@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-from petset.api.errors import FieldError, duplicate, invalid, not_supported, required
+from petset.api.errors import FieldError, duplicate, invalid, not_supported, required, show
 from petset.api.meta import Obj
 
 Faults = Iterator[FieldError]
@@ -182,3 +182,37 @@ def semantically(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [semantically(v) for v in value]
     return value
+
+
+def fill(obj: dict[str, Any], key: str, value: Any) -> None:
+    """Set a member that is absent, null or "" (what counts as unset for most fields)."""
+    if obj.get(key) in (None, ""):
+        obj[key] = value
+
+
+def fill_number(obj: dict[str, Any], key: str, value: int) -> None:
+    """Set a number that is absent or 0, for fields where 0 means unset."""
+    if not obj.get(key):
+        obj[key] = value
+
+
+def member(obj: dict[str, Any], key: str) -> dict[str, Any]:
+    """A member object to work on in place, made when absent."""
+    value = obj.get(key)
+    if not isinstance(value, dict):
+        value = obj[key] = {}
+    return value
+
+
+def changes(new: Any, old: Any, path: str = "") -> str:
+    """The differences of two values, a line each, as `immutable` answers append them."""
+    if new == old:
+        return ""
+    if isinstance(new, Mapping) and isinstance(old, Mapping):
+        keys = sorted({*new, *old})
+        return "".join(changes(new.get(k), old.get(k), f"{path}.{k}" if path else k) for k in keys)
+    if isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
+        return "".join(
+            changes(n, o, f"{path}[{i}]") for i, (n, o) in enumerate(zip(new, old, strict=True))
+        )
+    return f"\n  {path}: {show(old)} -> {show(new)}"

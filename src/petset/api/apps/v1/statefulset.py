@@ -1,0 +1,233 @@
+"""StatefulSet: defaults, validation, update rules, columns (workload semantics, 1.1 to 1.6).
+
+Invariant: what gives the pods their identity and storage never changes after creation.
+"""
+
+from typing import Any
+
+from petset.api import names
+from petset.api.check import (
+    Faults,
+    child,
+    drop,
+    fill,
+    int_or_percent,
+    is_zero,
+    items,
+    member,
+    needed,
+    non_negative,
+    not_over_hundred_percent,
+    number,
+    one_of,
+    optional,
+    semantically,
+    unique,
+)
+from petset.api.core.v1 import pvc
+from petset.api.errors import FieldError, forbidden_field, invalid, required
+from petset.api.kind import Behaviour, Column, Table
+from petset.api.meta import MutableObj, Obj, name_of
+from petset.api.podtemplate import (
+    CONTAINERS,
+    IMAGES,
+    container_cells,
+    default_in,
+    endless_faults,
+    selector_faults,
+    template_faults,
+    warnings_of,
+)
+from petset.api.table import AGE, NAME, age_of
+
+MUTABLE = (
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+)
+_COUNTS = ("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
+
+
+def default(statefulset: MutableObj) -> None:
+    """Defaults of a set, its template and its claim templates."""
+    spec = member(statefulset, "spec")
+    fill(spec, "podManagementPolicy", "OrderedReady")
+    _default_strategy(member(spec, "updateStrategy"))
+    retention = member(spec, "persistentVolumeClaimRetentionPolicy")
+    fill(retention, "whenDeleted", "Retain")
+    fill(retention, "whenScaled", "Retain")
+    fill(spec, "replicas", 1)
+    fill(spec, "revisionHistoryLimit", 10)
+    default_in(spec)
+    for claim in items(spec, "volumeClaimTemplates"):
+        fill(claim, "apiVersion", "v1")
+        fill(claim, "kind", "PersistentVolumeClaim")
+        pvc.default(claim)
+
+
+def _default_strategy(strategy: MutableObj) -> None:
+    """Only a strategy without a type gets `rollingUpdate`; a given one is completed."""
+    if not strategy.get("type"):
+        strategy["type"] = "RollingUpdate"
+        member(strategy, "rollingUpdate")
+    rolling = strategy.get("rollingUpdate")
+    if strategy["type"] == "RollingUpdate" and isinstance(rolling, dict):
+        fill(rolling, "partition", 0)
+        fill(rolling, "maxUnavailable", 1)
+
+
+def prepare_create(statefulset: MutableObj) -> None:
+    """The counts that the status always shows."""
+    statefulset["status"] = {"replicas": 0, "availableReplicas": 0}
+
+
+def validate(statefulset: Obj) -> list[FieldError]:
+    """Every fault of a new set."""
+    spec = child(statefulset, "spec")
+    return [
+        *_spec_faults(spec),
+        *optional("spec.serviceName", spec.get("serviceName"), names.dns_label),
+        *_template_faults(spec),
+        *_claims_faults(spec),
+    ]
+
+
+def _claim_names(spec: Obj) -> list[str]:
+    claims = items(spec, "volumeClaimTemplates")
+    return [child(claim, "metadata").get("name") or "" for claim in claims]
+
+
+def _template_faults(spec: Obj) -> Faults:
+    template = child(spec, "template")
+    yield from template_faults("spec.template", template, _claim_names(spec))
+    yield from endless_faults("spec.template", template, "StatefulSet")
+
+
+def _claims_faults(spec: Obj) -> Faults:
+    claims, path = items(spec, "volumeClaimTemplates"), "spec.volumeClaimTemplates"
+    for i, claim in enumerate(claims):
+        name = child(claim, "metadata").get("name")
+        yield from needed(f"{path}[{i}].metadata.name", name, names.dns_label)
+        yield from pvc.spec_faults(f"{path}[{i}].spec", child(claim, "spec"))
+    named = [child(claim, "metadata") for claim in claims]
+    yield from unique(path, named, "name")
+
+
+def _spec_faults(spec: Obj) -> Faults:
+    policy, path = spec.get("podManagementPolicy"), "spec.podManagementPolicy"
+    if not policy:
+        yield required(path)
+    elif policy not in ("OrderedReady", "Parallel"):
+        yield invalid(path, policy, "must be 'OrderedReady' or 'Parallel'")
+    yield from _strategy_faults("spec.updateStrategy", child(spec, "updateStrategy"))
+    for key, value in child(spec, "persistentVolumeClaimRetentionPolicy").items():
+        where = f"spec.persistentVolumeClaimRetentionPolicy.{key}"
+        yield from one_of(where, value, ("Retain", "Delete"))
+    for key in ("replicas", "minReadySeconds", "revisionHistoryLimit"):
+        yield from non_negative(f"spec.{key}", spec.get(key))
+    yield from non_negative("spec.ordinals.start", child(spec, "ordinals").get("start"))
+    yield from selector_faults(spec, "statefulset")
+
+
+def _strategy_faults(path: str, strategy: Obj) -> Faults:
+    kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
+    if not kind:
+        yield required(path)
+    elif kind == "OnDelete":
+        if rolling is not None:
+            yield invalid(
+                f"{path}.rollingUpdate", rolling, "only allowed for updateStrategy 'RollingUpdate'"
+            )
+    elif kind != "RollingUpdate":
+        yield invalid(path, dict(strategy), "must be 'RollingUpdate' or 'OnDelete'")
+    elif rolling is not None:
+        yield from _rolling_faults(f"{path}.rollingUpdate", rolling)
+
+
+def _rolling_faults(path: str, rolling: Obj) -> Faults:
+    yield from non_negative(f"{path}.partition", rolling.get("partition"))
+    most, where = rolling.get("maxUnavailable"), f"{path}.maxUnavailable"
+    if most is not None:
+        yield from int_or_percent(where, most)
+        if is_zero(most):
+            yield invalid(where, most, "cannot be 0")
+        yield from not_over_hundred_percent(where, most)
+
+
+def validate_update(new: Obj, old: Obj) -> list[FieldError]:
+    """Every fault of an update; what was already wrong in the stored object is let pass."""
+    after, before = child(new, "spec"), child(old, "spec")
+    faults = list(_spec_faults(after))
+    if not any(_template_faults(before)):
+        faults += _template_faults(after)
+    if not any(_claims_faults(before)):
+        faults += _claims_faults(after)
+    if semantically(drop(after, *MUTABLE)) != semantically(drop(before, *MUTABLE)):
+        listed = ", ".join(f"'{field}'" for field in MUTABLE[:-1])
+        faults.append(
+            forbidden_field(
+                "spec",
+                f"updates to statefulset spec for fields other than {listed} and "
+                f"'{MUTABLE[-1]}' are forbidden",
+            )
+        )
+    return faults
+
+
+def validate_status(new: Obj, old: Obj) -> list[FieldError]:
+    """Counts are not negative, fit together, and collisions never go down."""
+    return list(_status_faults(child(new, "status"), child(old, "status")))
+
+
+def _status_faults(new: Obj, old: Obj) -> Faults:
+    for key in ("replicas", *_COUNTS, "observedGeneration", "collisionCount"):
+        yield from non_negative(f"status.{key}", new.get(key))
+    for key in _COUNTS:
+        if number(new.get(key)) > number(new.get("replicas")):
+            yield invalid(f"status.{key}", new.get(key), "cannot be greater than status.replicas")
+    available = number(new.get("availableReplicas"))
+    if available > number(new.get("readyReplicas")):
+        yield invalid(
+            "status.availableReplicas", available, "cannot be greater than status.readyReplicas"
+        )
+    if number(new.get("collisionCount")) < number(old.get("collisionCount")):
+        yield invalid("status.collisionCount", new.get("collisionCount"), "cannot be decremented")
+
+
+def _cells(statefulset: Obj, now: float) -> list[Any]:
+    spec, status = child(statefulset, "spec"), child(statefulset, "status")
+    return [
+        name_of(statefulset),
+        f"{number(status.get('readyReplicas'))}/{number(spec.get('replicas'))}",
+        age_of(statefulset, now),
+        *container_cells(child(spec, "template")),
+    ]
+
+
+TABLE = Table(
+    (
+        NAME,
+        Column("Ready", description="Pods that are ready, of those wanted."),
+        AGE,
+        CONTAINERS,
+        IMAGES,
+    ),
+    _cells,
+)
+
+BEHAVIOUR = Behaviour(
+    default=default,
+    prepare_create=prepare_create,
+    validate=validate,
+    validate_update=validate_update,
+    validates_update_alone=True,
+    validate_status=validate_status,
+    warnings=warnings_of,
+    table=TABLE,
+    name_rule="label",
+    generation=True,
+)

@@ -1,0 +1,209 @@
+"""Where a pod may run: node selectors, affinity, tolerations, spread. Validation."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from petset.api import names, selectors
+from petset.api.check import Faults, child, items, one_of, worded
+from petset.api.errors import duplicate, forbidden_field, invalid, required
+from petset.api.meta import Obj
+
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
+def node_selector_faults(path: str, selector: Obj) -> Faults:
+    """Every fault of a NodeSelector (terms joined by OR)."""
+    terms = items(selector, "nodeSelectorTerms")
+    if not terms:
+        yield required(f"{path}.nodeSelectorTerms", "must have at least one node selector term")
+    for i, term in enumerate(terms):
+        yield from _term_faults(f"{path}.nodeSelectorTerms[{i}]", term)
+
+
+def _term_faults(path: str, term: Obj) -> Faults:
+    for i, expression in enumerate(items(term, "matchExpressions")):
+        where = f"{path}.matchExpressions[{i}]"
+        yield from _expression_faults(where, expression)
+        key = expression.get("key") or ""
+        yield from worded(f"{where}.key", key, names.qualified_name(key))
+        for j, value in enumerate(items(expression, "values")):
+            yield from worded(f"{where}.values[{j}]", value, names.label_value(str(value)))
+    for i, expression in enumerate(items(term, "matchFields")):
+        yield from _field_faults(f"{path}.matchFields[{i}]", expression)
+
+
+def _expression_faults(path: str, expression: Obj) -> Faults:
+    operator, values = expression.get("operator"), items(expression, "values")
+    if operator in ("In", "NotIn"):
+        if not values:
+            yield required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'")
+    elif operator in ("Exists", "DoesNotExist"):
+        if values:
+            yield forbidden_field(
+                f"{path}.values",
+                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+            )
+    elif operator in ("Gt", "Lt"):
+        if len(values) != 1:
+            yield required(
+                f"{path}.values", "must be specified single value when `operator` is 'Lt' or 'Gt'"
+            )
+        elif not _INTEGER.fullmatch(str(values[0])):
+            yield invalid(f"{path}.values[0]", values[0], "must be an integer")
+    else:
+        yield invalid(f"{path}.operator", operator, "not a valid selector operator")
+
+
+def _field_faults(path: str, expression: Obj) -> Faults:
+    operator, values = expression.get("operator"), items(expression, "values")
+    if operator not in ("In", "NotIn"):
+        yield invalid(f"{path}.operator", operator, "not a valid selector operator")
+    elif len(values) != 1:
+        yield required(
+            f"{path}.values",
+            "must be only one value when `operator` is 'In' or 'NotIn' for node field selector",
+        )
+    if expression.get("key") != "metadata.name":
+        yield invalid(f"{path}.key", expression.get("key"), "not a valid field selector key")
+        return
+    for i, value in enumerate(values):
+        yield from worded(f"{path}.values[{i}]", value, names.dns_subdomain(str(value)))
+
+
+def affinity_faults(path: str, affinity: Obj) -> Faults:
+    """Every fault of a pod's affinity."""
+    node = child(affinity, "nodeAffinity")
+    if node.get(_REQUIRED) is not None:
+        yield from node_selector_faults(f"{path}.nodeAffinity.{_REQUIRED}", child(node, _REQUIRED))
+    for i, preferred in enumerate(items(node, _PREFERRED)):
+        where = f"{path}.nodeAffinity.{_PREFERRED}[{i}]"
+        yield from _weight_faults(f"{where}.weight", preferred)
+        yield from _term_faults(f"{where}.preference", child(preferred, "preference"))
+    for kind in ("podAffinity", "podAntiAffinity"):
+        yield from _pod_affinity_faults(f"{path}.{kind}", child(affinity, kind))
+
+
+def _weight_faults(path: str, preferred: Obj) -> Faults:
+    weight = preferred.get("weight") or 0
+    if not 1 <= weight <= 100:
+        yield invalid(path, weight, "must be in the range 1-100")
+
+
+def _pod_affinity_faults(path: str, affinity: Obj) -> Faults:
+    for i, term in enumerate(items(affinity, _REQUIRED)):
+        yield from _pod_term_faults(f"{path}.{_REQUIRED}[{i}]", term)
+    for i, preferred in enumerate(items(affinity, _PREFERRED)):
+        where = f"{path}.{_PREFERRED}[{i}]"
+        yield from _weight_faults(f"{where}.weight", preferred)
+        yield from _pod_term_faults(f"{where}.podAffinityTerm", child(preferred, "podAffinityTerm"))
+
+
+def _pod_term_faults(path: str, term: Obj) -> Faults:
+    for key in ("labelSelector", "namespaceSelector"):
+        if term.get(key) is not None:
+            yield from selectors.validate(child(term, key), f"{path}.{key}")
+    for namespace in items(term, "namespaces"):
+        yield from worded(f"{path}.namespace", namespace, names.dns_label(str(namespace)))
+    yield from _topology_key_faults(f"{path}.topologyKey", term.get("topologyKey"))
+    yield from _label_keys_faults(path, term)
+
+
+def _topology_key_faults(path: str, key: object) -> Faults:
+    if not key:
+        yield required(path, "can not be empty")
+    else:
+        yield from worded(path, key, names.qualified_name(str(key)))
+
+
+def _label_keys_faults(path: str, term: Obj) -> Faults:
+    for kind in ("matchLabelKeys", "mismatchLabelKeys"):
+        keys = items(term, kind)
+        if keys and term.get("labelSelector") is None:
+            yield forbidden_field(
+                f"{path}.{kind}", "must not be specified when labelSelector is not set"
+            )
+        for i, key in enumerate(keys):
+            yield from worded(f"{path}.{kind}[{i}]", key, names.qualified_name(str(key)))
+
+
+def tolerations_faults(path: str, tolerations: Sequence[Any]) -> Faults:
+    """Every fault of tolerations."""
+    for i, toleration in enumerate(tolerations):
+        yield from _toleration_faults(f"{path}[{i}]", toleration)
+
+
+def _toleration_faults(path: str, toleration: Obj) -> Faults:
+    key, operator = toleration.get("key"), toleration.get("operator") or ""
+    if key:
+        yield from worded(f"{path}.key", key, names.qualified_name(key))
+    elif operator != "Exists":
+        yield invalid(
+            f"{path}.operator",
+            operator,
+            "operator must be Exists when `key` is empty, which means "
+            '"match all values and all keys"',
+        )
+    if toleration.get("tolerationSeconds") is not None and toleration.get("effect") != "NoExecute":
+        yield invalid(
+            f"{path}.effect",
+            toleration.get("effect") or "",
+            "effect must be 'NoExecute' when `tolerationSeconds` is set",
+        )
+    value = toleration.get("value") or ""
+    if operator in ("", "Equal"):
+        yield from worded(f"{path}.operator", value, names.label_value(value))
+    elif operator == "Exists" and value:
+        yield invalid(
+            f"{path}.operator", toleration, "value must be empty when `operator` is 'Exists'"
+        )
+    yield from one_of(f"{path}.operator", operator, ("Equal", "Exists"))
+    yield from one_of(f"{path}.effect", toleration.get("effect"), EFFECTS)
+
+
+def spread_faults(path: str, constraints: Sequence[Any]) -> Faults:
+    """Every fault of topologySpreadConstraints."""
+    seen: set[tuple[object, object]] = set()
+    for i, constraint in enumerate(constraints):
+        where = f"{path}[{i}]"
+        yield from _constraint_faults(where, constraint)
+        pair = (constraint.get("topologyKey"), constraint.get("whenUnsatisfiable"))
+        if pair in seen:
+            yield duplicate(
+                f"{where}.{{topologyKey, whenUnsatisfiable}}", f"{{{pair[0]}, {pair[1]}}}"
+            )
+        seen.add(pair)
+
+
+def _constraint_faults(path: str, constraint: Obj) -> Faults:
+    skew = constraint.get("maxSkew") or 0
+    if skew <= 0:
+        yield invalid(f"{path}.maxSkew", skew, "must be greater than zero")
+    yield from _topology_key_faults(f"{path}.topologyKey", constraint.get("topologyKey"))
+    when = constraint.get("whenUnsatisfiable")
+    yield from one_of(
+        f"{path}.whenUnsatisfiable", when, ("DoNotSchedule", "ScheduleAnyway"), need=True
+    )
+    domains = constraint.get("minDomains")
+    if domains is not None:
+        if domains <= 0:
+            yield invalid(f"{path}.minDomains", domains, "must be greater than zero")
+        if when != "DoNotSchedule":
+            yield invalid(
+                f"{path}.minDomains",
+                domains,
+                f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {when}",
+            )
+    for key in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
+        yield from one_of(f"{path}.{key}", constraint.get(key), ("Honor", "Ignore"))
+    yield from _label_keys_faults(path, constraint)
+    if constraint.get("labelSelector") is not None:
+        yield from selectors.validate(child(constraint, "labelSelector"), f"{path}.labelSelector")
+
+
+def node_labels_faults(path: str, selector: Mapping[str, Any]) -> Faults:
+    """Every fault of a pod's nodeSelector."""
+    yield from names.labels(path, selector)

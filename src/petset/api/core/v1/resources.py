@@ -1,0 +1,143 @@
+"""Resource lists and requirements: canonical quantities, names, requests below limits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from petset.api import names, quantity
+from petset.api.check import NOT_NEGATIVE, Faults, child, worded
+from petset.api.errors import forbidden_field, invalid, required
+from petset.api.meta import MutableObj, Obj
+
+COMPUTE = ("cpu", "memory", "ephemeral-storage")
+_STANDARD = (
+    *COMPUTE,
+    "storage",
+    "pods",
+    "services",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+    "services.nodeports",
+    "services.loadbalancers",
+)
+
+
+def canonical(amount: object) -> Any:
+    """The canonical text of a quantity; anything else is left for validation to refuse."""
+    try:
+        return quantity.canonical(amount)
+    except ValueError:
+        return amount
+
+
+def canonical_list(holder: MutableObj, key: str) -> None:
+    """Put the quantities of a resource list in canonical form."""
+    amounts = holder.get(key)
+    if isinstance(amounts, dict):
+        holder[key] = {name: canonical(amount) for name, amount in amounts.items()}
+
+
+def default_requirements(resources: MutableObj, *, requests_from_limits: bool) -> None:
+    """Canonical quantities; in a Pod (not in a template) requests follow limits."""
+    canonical_list(resources, "limits")
+    canonical_list(resources, "requests")
+    limits = resources.get("limits")
+    if requests_from_limits and limits:
+        resources["requests"] = {**limits, **(resources.get("requests") or {})}
+
+
+def parsed(amount: object) -> quantity.Quantity | None:
+    """The quantity, or None if it is none."""
+    try:
+        return quantity.parse(amount)
+    except ValueError:
+        return None
+
+
+def quantity_faults(path: str, amount: object) -> Faults:
+    """A quantity that is well formed and not negative."""
+    try:
+        value = quantity.parse(amount)
+    except ValueError as error:
+        yield invalid(path, amount, str(error))
+        return
+    if value.nano < 0:
+        yield invalid(path, canonical(amount), NOT_NEGATIVE)
+
+
+def is_hugepages(name: str) -> bool:
+    """Whether a resource is huge pages of some size."""
+    return name.startswith("hugepages-")
+
+
+def is_native(name: str) -> bool:
+    """Whether a resource is one of Kubernetes' own, not an extended one."""
+    prefix, slash, _ = name.rpartition("/")
+    return not slash or prefix.endswith("kubernetes.io")
+
+
+def is_extended(name: str) -> bool:
+    """Whether a resource is of the kind that device plugins offer (vendor.com/thing)."""
+    return not is_native(name) and not name.startswith("requests.")
+
+
+def _is_standard(name: str) -> bool:
+    return name in _STANDARD or is_hugepages(name) or name.startswith(("requests.", "limits."))
+
+
+def name_faults(path: str, name: str) -> Faults:
+    """A resource name: qualified; without a prefix only the standard ones."""
+    yield from worded(path, name, names.qualified_name(name))
+    if "/" not in name and not _is_standard(name):
+        yield invalid(path, name, "must be a standard resource type or fully qualified")
+
+
+def container_name_faults(path: str, name: str) -> Faults:
+    """A resource name that a container may ask for."""
+    yield from name_faults(path, name)
+    if "/" not in name:
+        if name not in COMPUTE and not is_hugepages(name):
+            yield invalid(path, name, "must be a standard resource for containers")
+    elif not is_native(name) and not is_extended(name):
+        yield invalid(path, name, "doesn't follow extended resource name standard")
+
+
+def amount_faults(path: str, name: str, amount: object) -> Faults:
+    """An amount of a resource: not negative, whole for extended resources."""
+    yield from quantity_faults(path, amount)
+    value = parsed(amount)
+    if value is not None and is_extended(name) and value.nano % quantity.NANO:
+        yield invalid(path, canonical(amount), "must be an integer")
+
+
+def requirement_faults(path: str, resources: Obj) -> Faults:
+    """Every fault of a container's `resources`."""
+    limits, requests = child(resources, "limits"), child(resources, "requests")
+    for kind, amounts in (("limits", limits), ("requests", requests)):
+        for name, amount in amounts.items():
+            where = f"{path}.{kind}[{name}]"
+            yield from container_name_faults(where, name)
+            yield from amount_faults(where, name, amount)
+    for name, amount in requests.items():
+        yield from _request_faults(path, name, amount, limits)
+    both = {*limits, *requests}
+    if any(is_hugepages(name) for name in both) and not both & {"cpu", "memory"}:
+        yield forbidden_field(path, "HugePages require cpu or memory")
+
+
+def _request_faults(path: str, name: str, amount: object, limits: Mapping[str, Any]) -> Faults:
+    overcommit = is_native(name) and not is_hugepages(name)
+    if name not in limits:
+        if not overcommit:
+            yield required(f"{path}.limits", "Limit must be set for non overcommitable resources")
+        return
+    request, limit = parsed(amount), parsed(limits[name])
+    if request is None or limit is None:
+        return
+    where = f"{path}.requests"
+    if not overcommit and request != limit:
+        yield invalid(where, str(request), f"must be equal to {name} limit of {limit}")
+    elif request > limit:
+        yield invalid(where, str(request), f"must be less than or equal to {name} limit of {limit}")
