@@ -1,0 +1,517 @@
+"""The real runtime: an OCI program under conmon, pinned namespaces, overlay roots.
+
+Invariant: what runs is told by records on disk and by the kernel (pid and start time), never by
+this process's memory alone; a new agent takes over by reading the same.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from petset.base.clock import Clock
+from petset.node import kernel
+from petset.node.network import addresses, namespace, pod
+from petset.node.runtime import (
+    cgroup,
+    conmon,
+    inside,
+    probe,
+    process,
+    record,
+    rootfs,
+    spec,
+    user,
+)
+from petset.node.runtime.base import (
+    ContainerConfig,
+    ExecResult,
+    OnExit,
+    Process,
+    Run,
+    RuntimeFailedError,
+    Sandbox,
+    SandboxConfig,
+)
+
+LOST_CODE = 137
+
+
+@dataclass(frozen=True, slots=True)
+class OciConfig:
+    """Where a node's runtime keeps its things.
+
+    Attributes:
+        run_dir: the node's run-time directory; short, because socket paths are.
+        state_dir: the node's state directory.
+        cgroup: control group below which the node's pods lie (`/petset/<cluster>/<node>`).
+        node_netns: the node's pinned network namespace.
+        node_address: IP of pods on the node's network.
+        pod_cidr: where the other pods' addresses come from.
+    """
+
+    run_dir: Path
+    state_dir: Path
+    cgroup: str
+    node_netns: Path
+    node_address: str
+    pod_cidr: str
+
+
+class OciRuntime:
+    """See `runtime.base.Runtime`."""
+
+    def __init__(self, config: OciConfig, clock: Clock, new_token: Callable[[], str]) -> None:
+        """Args: new_token: makes names of short-lived files."""
+        self._config = config
+        self._clock = clock
+        self._token = new_token
+        self._records: dict[str, record.Record] = {}
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._host_network: set[str] = set()
+        self._watched: dict[str, int] = {}
+        self._ends: dict[str, asyncio.Event] = {}
+        self._on_exit: OnExit = lambda run: None
+        self._found = probe.Found("none", "0", "", "none")
+        self._machine = spec.Machine("", ())
+        self._conmon = conmon.Conmon("conmon", "", Path(), Path())
+        self._addresses = addresses.Addresses(config.pod_cidr, config.state_dir / "next-address")
+
+    @property
+    def version(self) -> str:
+        """`crun://1.8.1`."""
+        return f"{self._found.name}://{self._found.version}"
+
+    # -- start-up -------------------------------------------------------------------------------
+
+    async def prepare(self, on_exit: OnExit) -> None:
+        """Probe the machine, then take over what is recorded on disk."""
+        self._on_exit = on_exit
+        config = self._config
+        for path in (config.run_dir / "c", config.run_dir / "s", config.state_dir / "pods"):
+            path.mkdir(parents=True, exist_ok=True)
+        program = shutil.which("conmon")
+        if program is None:
+            raise RuntimeFailedError("conmon is not installed; install the package conmon")
+        self._found = await probe.find(config.run_dir, config.cgroup)
+        self._machine = await asyncio.to_thread(probe.machine, self._found, config.cgroup)
+        state = config.run_dir / "state"
+        self._conmon = conmon.Conmon(program, self._found.program, state, config.run_dir / "s")
+        for directory in sorted((config.state_dir / "pods").iterdir()):
+            self._adopt_sandbox(directory)
+            for kept in record.load(directory):
+                await self._adopt(kept)
+
+    def _adopt_sandbox(self, directory: Path) -> None:
+        try:
+            raw = json.loads((directory / "sandbox.json").read_bytes())
+        except (FileNotFoundError, ValueError):
+            return
+        uid, pinned = directory.name, self._pins(directory.name)
+        on_node = bool(raw["host_network"])
+        kinds = ("ipc", "uts") if on_node else pod.KINDS
+        if all(namespace.is_pinned(pinned / kind) for kind in kinds):
+            self._sandboxes[uid] = Sandbox(uid, raw["ip"])
+            if on_node:
+                self._host_network.add(uid)
+            else:
+                self._addresses.hold(raw["ip"], uid)
+        else:
+            namespace.unpin(pinned)
+            (directory / "sandbox.json").unlink()
+
+    async def _adopt(self, kept: record.Record) -> None:
+        run = kept.run
+        if kept.starter_pid:
+            found = conmon.find_started(Path(kept.bundle), run.id)
+            kept = replace(kept, starter_pid=0, starter_ticks=0)
+            if found is not None:
+                kept = replace(
+                    kept,
+                    pid=found.pid,
+                    ticks=found.ticks,
+                    conmon_pid=found.conmon_pid,
+                    conmon_ticks=found.conmon_ticks,
+                )
+        self._save(kept)
+        if run.state == "exited":
+            return
+        if run.state == "created" and kernel.is_alive(kept.pid, kept.ticks):
+            kept = await self._begin(kept)
+        if kernel.is_alive(kept.conmon_pid, kept.conmon_ticks):
+            self._watch(kept)
+        else:
+            self._ended(run.id)
+
+    # -- sandboxes ------------------------------------------------------------------------------
+
+    def _pod_dir(self, uid: str) -> Path:
+        return self._config.state_dir / "pods" / uid
+
+    def _pins(self, uid: str) -> Path:
+        return self._config.run_dir / "p" / uid
+
+    def sandbox(self, uid: str) -> Sandbox | None:
+        """The sandbox of a pod, if it stands."""
+        return self._sandboxes.get(uid)
+
+    async def start_sandbox(self, config: SandboxConfig) -> Sandbox:
+        """Make the pod's namespaces and network; one that stands is kept."""
+        if made := self._sandboxes.get(config.uid):
+            return made
+        try:
+            ip = self._take_address(config)
+            made = Sandbox(config.uid, ip)
+            await asyncio.to_thread(self._make_sandbox, config, ip)
+        except (OSError, addresses.AddressesUsedUpError) as error:
+            self._addresses.give_back(config.uid)
+            namespace.unpin(self._pins(config.uid))
+            raise RuntimeFailedError(
+                f"Failed to create pod sandbox: {error}", "FailedCreatePodSandBox"
+            ) from error
+        if config.host_network:
+            self._host_network.add(config.uid)
+        self._sandboxes[config.uid] = made
+        return made
+
+    def _take_address(self, config: SandboxConfig) -> str:
+        if config.host_network:
+            return self._config.node_address
+        return self._addresses.take(config.uid)
+
+    def _make_sandbox(self, config: SandboxConfig, ip: str) -> None:
+        pins = self._pins(config.uid)
+        namespace.unpin(pins)
+        if config.host_network:
+            pod.setup_on_node(pins, config.hostname)
+        else:
+            pod.setup(
+                pins,
+                pod.Link(self._config.node_netns, config.uid, config.hostname, ip),
+                sysctls=config.sysctls,
+            )
+        directory = self._pod_dir(config.uid)
+        directory.mkdir(parents=True, exist_ok=True)
+        noted = {"ip": ip, "host_network": config.host_network}
+        (directory / "sandbox.json").write_text(json.dumps(noted))
+
+    async def stop_sandbox(self, uid: str) -> None:
+        """Remove it; every container must be gone before."""
+        assert not any(r.is_alive() for r in self._of(uid)), "a container still runs"
+        await asyncio.to_thread(self._remove_sandbox, uid)
+        self._sandboxes.pop(uid, None)
+        self._host_network.discard(uid)
+        self._addresses.give_back(uid)
+
+    def _remove_sandbox(self, uid: str) -> None:
+        pod.teardown(self._pins(uid))
+        with contextlib.suppress(FileNotFoundError):
+            self._pins(uid).rmdir()
+        (self._pod_dir(uid) / "sandbox.json").unlink(missing_ok=True)
+        if self._machine.cgroup_parent:
+            cgroup.remove(f"{self._machine.cgroup_parent}/{uid}")
+
+    # -- what there is --------------------------------------------------------------------------
+
+    def _of(self, uid: str) -> list[record.Record]:
+        return [r for r in self._records.values() if r.run.pod_uid == uid]
+
+    def pods(self) -> Sequence[str]:
+        """Uids of the pods of which anything exists."""
+        return sorted(path.name for path in (self._config.state_dir / "pods").iterdir())
+
+    def runs(self, uid: str) -> Sequence[Run]:
+        """The runs of a pod's containers that are still kept, by name and attempt."""
+        return sorted((r.run for r in self._of(uid)), key=lambda run: (run.name, run.attempt))
+
+    def _save(self, kept: record.Record) -> None:
+        self._records[kept.run.id] = kept
+        record.save(self._pod_dir(kept.run.pod_uid), kept)
+
+    # -- containers -----------------------------------------------------------------------------
+
+    async def start(self, config: ContainerConfig) -> Run:
+        """Create and start a container; it runs when this returns."""
+        bundle = self._config.run_dir / "c" / config.id
+        storage = self._pod_dir(config.pod_uid) / "rootfs" / config.id
+        me = os.getpid()
+        kept = record.Record(
+            run=_new_run(config, self._clock.now()),
+            bundle=str(bundle),
+            storage=str(storage),
+            starter_pid=me,
+            starter_ticks=kernel.start_ticks(me),
+            cgroup=self._cgroup(config),
+        )
+        self._save(kept)
+        try:
+            await asyncio.to_thread(self._make_bundle, config, bundle, storage)
+            started = await self._conmon.create(_order(config, bundle))
+        except RuntimeFailedError as failure:
+            await self._give_up(kept, failure.message)
+            raise
+        except (OSError, rootfs.RootfsError, user.UnknownUserError) as error:
+            await self._give_up(kept, str(error))
+            raise RuntimeFailedError(str(error), "CreateContainerError") from error
+        kept = replace(
+            kept,
+            starter_pid=0,
+            starter_ticks=0,
+            pid=started.pid,
+            ticks=started.ticks,
+            conmon_pid=started.conmon_pid,
+            conmon_ticks=started.conmon_ticks,
+        )
+        self._save(kept)
+        self._watch(kept)
+        kept = await self._begin(kept)
+        return kept.run
+
+    def _cgroup(self, config: ContainerConfig) -> str:
+        parent = self._machine.cgroup_parent
+        return f"{parent}/{config.pod_uid}/{config.id}" if parent else ""
+
+    async def _give_up(self, kept: record.Record, words: str) -> None:
+        """Note a run that never came to be, and clean what was made for it."""
+        now = self._clock.now()
+        kept = record.with_run(
+            replace(kept, starter_pid=0, starter_ticks=0),
+            state="exited",
+            finished_at=now,
+            exit_code=128,
+            error=words,
+        )
+        self._save(kept)
+        await self.remove(kept.run.id)
+
+    async def _begin(self, kept: record.Record) -> record.Record:
+        """Let a created container run. One that ended meanwhile is what its exit file tells."""
+        run_id = kept.run.id
+        done = await self._call("start", run_id)
+        now = self._records[run_id]
+        if done.code == 0 and now.run.state == "created":
+            now = record.with_run(now, state="running", started_at=self._clock.now())
+            self._save(now)
+        elif done.code != 0:
+            words = " ".join(done.errors.decode(errors="replace").split())
+            self.kill(run_id)
+            await self._call("delete", "-f", run_id)
+            await self._ends[run_id].wait()
+            self._save(record.with_run(self._records[run_id], error=words, exit_code=128))
+            raise RuntimeFailedError(f"failed to start the container: {words}", "RunContainerError")
+        return now
+
+    def _make_bundle(self, config: ContainerConfig, bundle: Path, storage: Path) -> None:
+        root = bundle / "rootfs"
+        rootfs.mount(config.image.layers, storage=storage, target=root)
+        who = self._user(config, root)
+        pinned = self._pins(config.pod_uid)
+        net = self._config.node_netns if config.host_network else pinned / "net"
+        namespaces = {
+            "network": str(net),
+            "ipc": str(pinned / "ipc"),
+            "uts": str(pinned / "uts"),
+        }
+        built = spec.build(
+            config, who, root=str(root), namespaces=namespaces, machine=self._machine
+        )
+        if not any(name == "HOME" for name, _ in config.env):
+            built["process"]["env"].append(f"HOME={who.home}")
+        (bundle / "config.json").write_text(json.dumps(built))
+        Path(config.log_path).parent.mkdir(parents=True, exist_ok=True)
+
+    def _user(self, config: ContainerConfig, root: Path) -> user.User:
+        security = config.security
+        setting = config.image.user
+        if security.user is not None:
+            setting = str(security.user)
+        who = user.resolve(setting, _text(root, "etc/passwd"), _text(root, "etc/group"))
+        if security.group is not None:
+            who = replace(who, gid=security.group)
+        if security.run_as_non_root and security.user is None:
+            if who.named:
+                raise RuntimeFailedError(
+                    f"container has runAsNonRoot and image has non-numeric user ({setting}), "
+                    "cannot verify user is non-root",
+                    "CreateContainerConfigError",
+                )
+            if who.uid == 0:
+                raise RuntimeFailedError(
+                    "container has runAsNonRoot and image will run as root",
+                    "CreateContainerConfigError",
+                )
+        return who
+
+    async def _call(self, *words: str) -> process.Done:
+        command = [self._found.program, "--root", str(self._conmon.state), *words]
+        try:
+            return await process.run(command, timeout_s=60)
+        except TimeoutError:
+            return process.Done(-1, b"", b"the runtime did not answer in time")
+
+    # -- endings --------------------------------------------------------------------------------
+
+    def _watch(self, kept: record.Record) -> None:
+        try:
+            fd = os.pidfd_open(kept.conmon_pid)
+        except ProcessLookupError:
+            self._ended(kept.run.id)
+            return
+        self._watched[kept.run.id] = fd
+        self._ends[kept.run.id] = asyncio.Event()
+        asyncio.get_running_loop().add_reader(fd, self._ended, kept.run.id)
+
+    def _ended(self, container_id: str) -> None:
+        """conmon is gone: its exit file is whole, or there is none and the container must go."""
+        fd = self._watched.pop(container_id, None)
+        if fd is not None:
+            asyncio.get_running_loop().remove_reader(fd)
+            os.close(fd)
+        kept = self._records[container_id]
+        told = conmon.exit_code(Path(kept.bundle), container_id)
+        if told is None:
+            self.kill(container_id)
+        code, finished = told or (LOST_CODE, self._clock.now())
+        kept = record.with_run(
+            kept,
+            state="exited",
+            exit_code=code,
+            finished_at=finished,
+            started_at=kept.run.started_at or kept.run.created_at,
+            oom_killed=conmon.was_oom_killed(Path(kept.bundle)),
+            lost=told is None,
+        )
+        self._save(kept)
+        if container_id in self._ends:
+            self._ends.pop(container_id).set()
+        self._on_exit(kept.run)
+
+    def signal(self, container_id: str, number: int) -> None:
+        """Signal the container's first process; nothing if it has ended."""
+        kept = self._records.get(container_id)
+        if kept is not None:
+            kernel.kill(kept.pid, kept.ticks, number)
+
+    def kill(self, container_id: str) -> None:
+        """SIGKILL every process of the container; nothing if it has ended."""
+        self.signal(container_id, signal.SIGKILL)
+        kept = self._records.get(container_id)
+        if kept is not None and kept.cgroup:
+            cgroup.kill(kept.cgroup)
+
+    async def remove(self, container_id: str) -> None:
+        """Remove what is left of a run that has ended, its log excepted."""
+        kept = self._records.get(container_id)
+        if kept is None or kept.cleaned:
+            return
+        assert kept.run.state == "exited", "only a run that has ended can be removed"
+        await self._call("delete", "-f", container_id)
+        await asyncio.to_thread(_clean, kept)
+        self._save(replace(kept, cleaned=True))
+
+    async def drop(self, container_id: str) -> None:
+        """Forget a cleaned run, and its log."""
+        kept = self._records.pop(container_id, None)
+        if kept is not None:
+            await asyncio.to_thread(_drop, self._pod_dir(kept.run.pod_uid), kept.run)
+
+    async def forget(self, uid: str) -> None:
+        """Remove every trace of a pod whose containers and sandbox are gone."""
+        for kept in self._of(uid):
+            await self.remove(kept.run.id)
+            self._records.pop(kept.run.id, None)
+        await asyncio.to_thread(shutil.rmtree, self._pod_dir(uid), ignore_errors=True)
+
+    # -- commands inside ------------------------------------------------------------------------
+
+    def _exec(
+        self, container_id: str, command: Sequence[str], *, tty: bool = False
+    ) -> tuple[list[str], Path]:
+        kept = self._records.get(container_id)
+        if kept is None or kept.run.state != "running":
+            raise RuntimeFailedError("container not running")
+        pid_file = Path(kept.bundle) / f"exec-{self._token()}"
+        words = [self._found.program, "--root", str(self._conmon.state), "exec"]
+        words += ["--pid-file", str(pid_file), *(["--tty"] if tty else []), container_id, *command]
+        return words, pid_file
+
+    async def run_in(
+        self, container_id: str, command: Sequence[str], timeout_s: float
+    ) -> ExecResult:
+        """Run a command to its end."""
+        words, pid_file = self._exec(container_id, command)
+        return await inside.run(words, pid_file=pid_file, timeout_s=timeout_s)
+
+    async def open_in(
+        self, container_id: str, command: Sequence[str], *, stdin: bool, tty: bool
+    ) -> Process:
+        """Start a command with its streams open."""
+        words, pid_file = self._exec(container_id, command, tty=tty)
+        return inside.Inside(words, pid_file=pid_file, stdin=stdin, tty=tty)
+
+    def bundle(self, container_id: str) -> Path | None:
+        """Directory of a container's run-time files (attach socket, log control)."""
+        kept = self._records.get(container_id)
+        return Path(kept.bundle) if kept and not kept.cleaned else None
+
+
+def _new_run(config: ContainerConfig, now: float) -> Run:
+    return Run(
+        id=config.id,
+        pod_uid=config.pod_uid,
+        name=config.name,
+        attempt=config.attempt,
+        state="created",
+        image_ref=config.image.ref,
+        image_id=config.image.digest or config.image.id,
+        created_at=now,
+        stop_signal=config.image.stop_signal,
+        log_path=config.log_path,
+        backoff=config.backoff,
+        tty=config.tty,
+        stdin=config.stdin,
+    )
+
+
+def _order(config: ContainerConfig, bundle: Path) -> conmon.Order:
+    return conmon.Order(
+        config.id,
+        config.name,
+        bundle,
+        config.log_path,
+        tty=config.tty,
+        stdin=config.stdin,
+        stdin_once=config.stdin_once,
+    )
+
+
+def _text(root: Path, name: str) -> str:
+    """A file of the image; links in it are followed inside the image only."""
+    path = root / name
+    for _ in range(8):
+        if not path.is_symlink():
+            break
+        target = path.readlink()
+        path = root / str(target).lstrip("/") if target.is_absolute() else path.parent / target
+    try:
+        inside_root = path.resolve().is_relative_to(root.resolve())
+        return path.read_text(errors="replace") if inside_root else ""
+    except OSError:
+        return ""
+
+
+def _clean(kept: record.Record) -> None:
+    rootfs.unmount(Path(kept.storage), Path(kept.bundle) / "rootfs")
+    shutil.rmtree(kept.bundle, ignore_errors=True)
+
+
+def _drop(pod_dir: Path, run: Run) -> None:
+    record.file_of(pod_dir, run).unlink(missing_ok=True)
+    log = Path(run.log_path)
+    for file in log.parent.glob(log.name + "*"):
+        file.unlink(missing_ok=True)

@@ -1,0 +1,86 @@
+"""What is kept on disk of each container run, so that the next agent (or `down`) finds it.
+
+One file per run below `<state>/pods/<uid>/containers/`, replaced as a whole.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from petset.node import kernel
+from petset.node.runtime.base import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A run and the processes behind it; ticks tell a process from another of the same pid.
+
+    Attributes:
+        starter_pid: the agent that is about to start it; 0 once the processes are known.
+        bundle: directory of the runtime's files.
+        storage: what the container writes on top of its image.
+        cleaned: whether everything but the log is gone.
+    """
+
+    run: Run
+    bundle: str
+    storage: str
+    starter_pid: int = 0
+    starter_ticks: int = 0
+    pid: int = 0
+    ticks: int = 0
+    conmon_pid: int = 0
+    conmon_ticks: int = 0
+    cgroup: str = ""
+    cleaned: bool = False
+
+    def is_alive(self) -> bool:
+        """Whether any process of this run lives, or is about to."""
+        if self.cleaned:
+            return False
+        return (
+            kernel.is_alive(self.pid, self.ticks)
+            or kernel.is_alive(self.conmon_pid, self.conmon_ticks)
+            or kernel.is_alive(self.starter_pid, self.starter_ticks)
+        )
+
+
+def file_of(pod_dir: Path, run: Run) -> Path:
+    """Where the record of `run` lies."""
+    return pod_dir / "containers" / f"{run.name}.{run.attempt}.json"
+
+
+def save(pod_dir: Path, record: Record) -> None:
+    """Write the record; readers see the old or the new one, never half of it."""
+    file = file_of(pod_dir, record.run)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(record)))
+    fresh.replace(file)
+
+
+def load(pod_dir: Path) -> Iterator[Record]:
+    """The records of a pod, by name and attempt; a broken one (power cut) is skipped."""
+    folder = pod_dir / "containers"
+    if not folder.is_dir():
+        return
+    for file in sorted(folder.glob("*.json"), key=_order):
+        try:
+            raw = json.loads(file.read_bytes())
+        except (ValueError, FileNotFoundError):
+            continue
+        known = {f.name for f in fields(Record)}
+        runs = {f.name for f in fields(Run)}
+        run = Run(**{k: v for k, v in raw.pop("run").items() if k in runs})
+        yield Record(run=run, **{k: v for k, v in raw.items() if k in known})
+
+
+def _order(file: Path) -> tuple[str, int]:
+    name, _, attempt = file.stem.rpartition(".")
+    return name, int(attempt) if attempt.isdigit() else 0
+
+
+def with_run(record: Record, **changes: object) -> Record:
+    """`record` with fields of its run changed."""
+    return replace(record, run=replace(record.run, **changes))  # type: ignore[arg-type]
