@@ -1,0 +1,100 @@
+"""PodTemplate and ReplicationController: kinds of the core group that carry a template."""
+
+from typing import Any
+
+from petset.api import selectors
+from petset.api.check import child, fill, member, non_negative, number
+from petset.api.errors import FieldError, invalid, required
+from petset.api.kind import Behaviour, Column, Table
+from petset.api.meta import MutableObj, Obj, name_of
+from petset.api.podtemplate import (
+    CONTAINERS,
+    IMAGES,
+    SELECTOR,
+    container_cells,
+    default_in,
+    endless_faults,
+    template_faults,
+)
+from petset.api.table import AGE, NAME, age_of
+
+
+def _template_cells(obj: Obj, now: float) -> list[Any]:
+    del now
+    template = child(obj, "template")
+    labels = selectors.from_labels(child(template, "metadata", "labels"))
+    return [name_of(obj), *container_cells(template), str(labels) or "<none>"]
+
+
+def default_controller(controller: MutableObj) -> None:
+    """One replica; selector and labels follow the template's labels."""
+    spec = member(controller, "spec")
+    default_in(spec)
+    fill(spec, "replicas", 1)
+    labels = child(spec, "template", "metadata", "labels")
+    if labels:
+        if not spec.get("selector"):
+            spec["selector"] = dict(labels)
+        metadata = member(controller, "metadata")
+        if not metadata.get("labels"):
+            metadata["labels"] = dict(labels)
+
+
+def validate_controller(controller: Obj) -> list[FieldError]:
+    """Every fault of a replication controller."""
+    spec = child(controller, "spec")
+    selector, labels = child(spec, "selector"), child(spec, "template", "metadata", "labels")
+    faults = list(non_negative("spec.replicas", spec.get("replicas")))
+    if not selector:
+        faults.append(required("spec.selector"))
+    elif not selectors.from_labels(selector).matches(labels):
+        words = "`selector` does not match template `labels`"
+        faults.append(invalid("spec.template.metadata.labels", dict(labels), words))
+    template = child(spec, "template")
+    faults += template_faults("spec.template", template)
+    faults += endless_faults("spec.template", template, "ReplicationController")
+    return faults
+
+
+def _controller_cells(controller: Obj, now: float) -> list[Any]:
+    spec, status = child(controller, "spec"), child(controller, "status")
+    return [
+        name_of(controller),
+        number(spec.get("replicas")),
+        number(status.get("replicas")),
+        number(status.get("readyReplicas")),
+        age_of(controller, now),
+        *container_cells(child(spec, "template")),
+        str(selectors.from_labels(child(spec, "selector"))) or "<none>",
+    ]
+
+
+POD_TEMPLATE = Behaviour(
+    default=default_in,
+    validate=lambda obj: list(template_faults("template", child(obj, "template"))),
+    table=Table(
+        (NAME, Column("Containers"), Column("Images"), Column("Pod Labels")), _template_cells
+    ),
+    generation=True,
+)
+
+REPLICATION_CONTROLLER = Behaviour(
+    default=default_controller,
+    validate=validate_controller,
+    fields={"status.replicas": lambda rc: str(number(child(rc, "status").get("replicas")))},
+    table=Table(
+        (
+            NAME,
+            Column("Desired", type="integer"),
+            Column("Current", type="integer"),
+            Column("Ready", type="integer"),
+            AGE,
+            CONTAINERS,
+            IMAGES,
+            SELECTOR,
+        ),
+        _controller_cells,
+    ),
+    generation=True,
+    default_propagation="Orphan",
+)
