@@ -1,0 +1,79 @@
+"""JSON patch (RFC 6902).
+
+Invariant: the original is not changed; the operations work on a private copy.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jsonpatch
+import jsonpointer
+import orjson
+
+from petset.api import decode, errors, prune
+from petset.api.errors import StatusError
+from petset.api.meta import MutableObj, Obj
+
+OPERATIONS_MAX = 10_000
+COPIED_BYTES_MAX = 3 * 1024 * 1024
+"""What all `copy` operations of one patch may add, so that a small patch cannot fill memory."""
+
+
+def apply(original: Obj, patch: Any) -> MutableObj:
+    """`original` after the operations of `patch`, one by one.
+
+    Raises StatusError: 400 if the patch is no list of objects, 413 if it has too many operations,
+    422 if one of them fails.
+    """
+    if not isinstance(patch, list) or not all(isinstance(o, Mapping) for o in patch):
+        raise errors.bad_request("a JSON patch has to be a list of operations")
+    if len(patch) > OPERATIONS_MAX:
+        raise _too_many(len(patch))
+    result = _run(prune.copy(original), patch)
+    if not isinstance(result, dict):
+        raise _failed("the patched document is no object")
+    if decode.is_deep(result):
+        raise _failed(f"the patched document is nested deeper than {decode.DEPTH_MAX} levels")
+    return result
+
+
+def _run(document: Any, patch: list[Obj]) -> Any:
+    copied = 0
+    try:
+        for operation in patch:
+            if operation.get("op") == "copy":
+                copied += _size(document, operation)
+                if copied > COPIED_BYTES_MAX:
+                    raise _failed(f"copies add more than {COPIED_BYTES_MAX} bytes")
+            document = jsonpatch.JsonPatch([operation]).apply(document, in_place=True)
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
+        raise _failed(str(error)) from None
+    except (TypeError, RecursionError) as error:  # a path through a scalar; endless nesting
+        raise _failed(str(error)) from None
+    return document
+
+
+def _size(document: Any, operation: Obj) -> int:
+    source = jsonpointer.JsonPointer(operation.get("from", "")).resolve(document)
+    try:
+        return len(orjson.dumps(source))
+    except orjson.JSONEncodeError:  # nested too deeply
+        return COPIED_BYTES_MAX + 1
+
+
+def _failed(why: str) -> StatusError:
+    return StatusError(
+        422,
+        "Invalid",
+        "the server rejected our request due to an error in our request",
+        {"causes": [{"reason": "UnexpectedServerResponse", "message": why}]},
+    )
+
+
+def _too_many(count: int) -> StatusError:
+    return StatusError(
+        413,
+        "RequestEntityTooLarge",
+        "Request entity too large: The allowed maximum operations in a JSON patch is "
+        f"{OPERATIONS_MAX}, got {count}",
+    )

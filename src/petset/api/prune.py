@@ -1,0 +1,127 @@
+"""Pruning: an object's private copy that holds what its type has, and nothing else.
+
+Unknown fields and nulls go, as they would in a typed decoder; quantities and times come out in
+their canonical form. A null that stands in a list or map becomes the empty value of its type.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from petset.api import quantity, schema, times
+from petset.api.meta import MutableObj
+
+Pruner = Callable[[Any], Any]
+
+
+def prune(type_name: str, obj: Mapping[str, Any]) -> MutableObj:
+    """A copy of `obj` that fits `type_name`. Values of a wrong type are copied as they are."""
+    pruned: MutableObj = _object_pruner(type_name)(obj)
+    return pruned
+
+
+def copy(value: Any) -> Any:
+    """A private copy of any JSON value."""
+    if isinstance(value, Mapping):
+        return {k: copy(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [copy(v) for v in value]
+    return value
+
+
+@functools.cache
+def _object_pruner(name: str) -> Pruner:
+    of_type = schema.type_of(name)
+    pruners: dict[str, Pruner | None] = {}
+
+    def prune_object(value: Any) -> Any:
+        if not pruners:
+            pruners.update((k, _pruner(f.value)) for k, f in of_type.fields.items())
+        if not isinstance(value, Mapping):
+            return copy(value)
+        made = {}
+        for key, item in value.items():
+            if item is None or key not in pruners:
+                continue
+            pruner = pruners[key]
+            made[key] = item if pruner is None else pruner(item)
+        return made
+
+    return copy if of_type.any else prune_object
+
+
+@functools.cache
+def _pruner(value: schema.Value) -> Pruner | None:
+    """The pruner of a value; None where the value stays as it is."""
+    match value.kind:
+        case "object":
+            return _object_pruner(value.type)
+        case "list" | "map":
+            assert value.item is not None
+            return _container(value.item)
+        case "quantity":
+            return _quantity
+        case "time":
+            return _time
+        case "microtime":
+            return _micro_time
+        case "raw" | "any":
+            return copy
+        case _:
+            return None
+
+
+def _container(item: schema.Value) -> Pruner:
+    inner = _pruner(item) or _same
+    empty = _EMPTY.get(item.kind)
+
+    def prune_element(element: Any) -> Any:
+        return copy(empty) if element is None else inner(element)
+
+    def prune_container(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: prune_element(v) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [prune_element(v) for v in value]
+        return value
+
+    return prune_container
+
+
+_EMPTY: dict[str, Any] = {
+    "object": {},
+    "list": [],
+    "map": {},
+    "string": "",
+    "bytes": "",
+    "boolean": False,
+    "int32": 0,
+    "int64": 0,
+    "double": 0,
+    "intorstring": 0,
+    "quantity": "0",
+}
+
+
+def _same(value: Any) -> Any:
+    return value if isinstance(value, str | int | float) else copy(value)
+
+
+def _quantity(value: Any) -> Any:
+    return _quantity_text(value) if isinstance(value, str | int | float) else copy(value)
+
+
+@functools.lru_cache(maxsize=4096, typed=True)
+def _quantity_text(value: str | float) -> Any:
+    try:
+        return quantity.canonical(value)
+    except ValueError:
+        return value
+
+
+def _time(value: Any) -> Any:
+    return times.canonical(value) if isinstance(value, str) else copy(value)
+
+
+def _micro_time(value: Any) -> Any:
+    return times.canonical_micro(value) if isinstance(value, str) else copy(value)
