@@ -1,0 +1,288 @@
+"""The store: gives revisions, compares, commits in groups, publishes in order.
+
+Invariant: a revision is given on the loop before anything is awaited; `head` shows it at once,
+`get`, `list` and events only when it is durable.
+Invariant: revisions are dense. When a commit fails, every write that was not durable fails, and
+their revisions are given out again; before the next commit the driver makes sure that nothing of
+them is left.
+Invariant: who is cancelled while waiting for a write does not undo it.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from petset.base.clock import Clock
+from petset.store.compact import Compaction
+from petset.store.drivers.sqlite import SqliteDriver, Synchronous
+from petset.store.drivers.types import Driver, DriverError
+from petset.store.hub import History, Hub
+from petset.store.image import Image
+from petset.store.types import (
+    ConflictError,
+    Event,
+    Item,
+    Listener,
+    Make,
+    Snapshot,
+    Store,
+    UnavailableError,
+)
+from petset.store.worker import Thread, Worker
+
+HISTORY_BYTES_MAX = 16 * 1024 * 1024
+HISTORY_AGE_MAX_S = 300.0
+BATCH_MAX = 512
+"""Writes committed together at most."""
+
+
+class _Write(NamedTuple):
+    """One write that waits to be durable."""
+
+    event: Event
+    item: Item
+    future: "asyncio.Future[Item]"
+
+
+class Log:
+    """A store on a driver. To be made on the loop it belongs to.
+
+    Args:
+        driver: opened, not yet loaded.
+        worker: runs the driver's blocking calls.
+        history_bytes_max, history_age_max_s: bounds of the history that watches can resume from.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        worker: Worker,
+        clock: Clock,
+        *,
+        history_bytes_max: int = HISTORY_BYTES_MAX,
+        history_age_max_s: float = HISTORY_AGE_MAX_S,
+    ) -> None:
+        loaded = driver.load(history_bytes_max)
+        self._driver = driver
+        self._worker = worker
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._image = Image(loaded.items)
+        self._history = History(
+            loaded.compacted, bytes_max=history_bytes_max, age_max_s=history_age_max_s
+        )
+        self._history.add(loaded.events, clock.now())
+        self._compaction = Compaction(loaded.stored_from)
+        self._hub = Hub()
+        self._revision = loaded.revision
+        self._next = loaded.revision + 1
+        self._head: dict[str, tuple[int, Item | None]] = {}
+        self._pending: list[_Write] = []
+        self._suspect: dict[str, Item | None] | None = None
+        self._busy = False
+        self._scheduled = False
+        self._closed = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def revision(self) -> int:
+        """The newest committed revision; 0 when nothing was ever written."""
+        return self._revision
+
+    @property
+    def compacted(self) -> int:
+        """History up to and including this revision is gone."""
+        return self._history.compacted
+
+    def get(self, key: str) -> Item | None:
+        """The committed state of `key`."""
+        return self._image.get(key)
+
+    def head(self, key: str) -> Item | None:
+        """The newest state of `key`, pending writes included: what a writer compares with."""
+        pending = self._head.get(key)
+        return self._image.get(key) if pending is None else pending[1]
+
+    def list(self, prefix: str) -> Snapshot:
+        """All committed items whose key starts with `prefix`."""
+        return Snapshot(self._revision, self._image.list(prefix))
+
+    def count(self, prefix: str) -> int:
+        """How many committed items there are below `prefix`."""
+        return self._image.count(prefix)
+
+    async def put(self, key: str, make: Make, *, expect: int) -> Item:
+        """Write `make(revision)` if the newest revision of `key` is `expect` (0: must not exist).
+
+        Returns when the write is durable. Raises ConflictError at once, UnavailableError when the
+        write could not be made durable.
+        """
+        current = self._expect(key, expect)
+        return await self._submit(key, make, current, deleted=False)
+
+    async def delete(self, key: str, make: Make, *, expect: int) -> Item:
+        """Remove `key` if its newest revision is `expect`; `make` encodes the last state."""
+        current = self._expect(key, expect)
+        if current is None:
+            raise ConflictError(key, None)
+        return await self._submit(key, make, current, deleted=True)
+
+    def history(self, prefix: str, after: int) -> Sequence[Event]:
+        """Committed events below `prefix` with revisions over `after`, in order.
+
+        Raises CompactedError when `after` is below the compaction point.
+        """
+        return self._history.after(prefix, after)
+
+    def subscribe(self, prefix: str, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with every later event below `prefix`. Returns the unsubscriber."""
+        return self._hub.subscribe(prefix, listener)
+
+    async def close(self) -> None:
+        """Finish pending writes and let go of the files."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._idle.wait()
+        self._worker.submit(self._driver.close, _raise)
+        await self._worker.close()
+
+    def _expect(self, key: str, expect: int) -> Item | None:
+        """The newest state of `key`, which has to be at revision `expect`."""
+        if self._closed:
+            raise UnavailableError("the store is closed")
+        current = self.head(key)
+        if (current.revision if current else 0) != expect:
+            raise ConflictError(key, current)
+        return current
+
+    def _submit(
+        self, key: str, make: Make, current: Item | None, *, deleted: bool
+    ) -> "asyncio.Future[Item]":
+        revision = self._next
+        # Encoders hand out bytes in buffers far too large; the copy has just the right size.
+        value = bytes(memoryview(make(revision)))
+        self._next += 1
+        created = current.created if current else revision
+        item = Item(key, created, revision, value)
+        event = Event(revision, deleted, key, created, value, current.value if current else None)
+        self._head[key] = (revision, None if deleted else item)
+        write = _Write(event, item, self._loop.create_future())
+        self._pending.append(write)
+        self._schedule()
+        return write.future
+
+    def _schedule(self) -> None:
+        """Have the next job handed out at the end of this turn of the loop."""
+        if not self._busy and not self._scheduled:
+            self._scheduled = True
+            self._idle.clear()
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Hand out the next job, if there is one: a slice that is due, else a commit."""
+        self._scheduled = False
+        upto = self._compaction.due(self._history.compacted)
+        if upto is not None:
+            self._busy = True
+            self._worker.submit(partial(self._driver.compact, upto), partial(self._sliced, upto))
+        elif self._pending:
+            self._busy = True
+            batch, self._pending = self._pending[:BATCH_MAX], self._pending[BATCH_MAX:]
+            events = [write.event for write in batch]
+            job = partial(_commit, self._driver, events, self._revision, self._suspect)
+            self._worker.submit(job, partial(self._ended, batch))
+        else:
+            self._idle.set()
+
+    def _ended(self, batch: Sequence[_Write], error: BaseException | None) -> None:
+        """A commit is over: publish it, or take it all back."""
+        self._busy = False
+        try:
+            if error is None:
+                self._suspect = None
+                self._publish(batch)
+            else:
+                self._take_back(batch, error)
+        finally:
+            self._schedule()
+
+    def _publish(self, batch: Sequence[_Write]) -> None:
+        events = [write.event for write in batch]
+        for event in events:
+            self._image.apply(event)
+            if self._head[event.key][0] == event.revision:
+                del self._head[event.key]
+        self._revision = events[-1].revision
+        self._history.add(events, self._clock.now())
+        self._compaction.wrote(len(events))
+        for write in batch:
+            if not write.future.done():
+                write.future.set_result(write.item)
+        with ExitStack() as stack:  # runs every call, whatever one of them raises
+            for call in reversed(self._hub.publish(events)):
+                stack.callback(call)
+
+    def _take_back(self, batch: Sequence[_Write], error: BaseException) -> None:
+        lost = [*batch, *self._pending]
+        self._pending = []
+        self._head = {}
+        self._next = self._revision + 1
+        touched = {write.event.key: self._image.get(write.event.key) for write in batch}
+        self._suspect = {**(self._suspect or {}), **touched}
+        for write in lost:
+            if not write.future.done():
+                write.future.set_exception(UnavailableError(str(error)))
+        if not isinstance(error, DriverError):
+            raise error
+
+    def _sliced(self, upto: int, error: BaseException | None) -> None:
+        """A slice of compaction is over."""
+        self._busy = False
+        if error is None:
+            self._compaction.did(upto)
+        else:
+            self._compaction.failed()
+            self._suspect = self._suspect or {}
+        self._schedule()
+        if error is not None and not isinstance(error, DriverError):
+            raise error
+
+
+def _commit(
+    driver: Driver,
+    events: Sequence[Event],
+    revision: int,
+    suspect: Mapping[str, Item | None] | None,
+) -> None:
+    if suspect is not None:
+        driver.restore(revision, suspect)
+    driver.commit(events)
+
+
+def _raise(error: BaseException | None) -> None:
+    if error is not None:
+        raise error
+
+
+async def open_store(directory: Path, *, clock: Clock, synchronous: Synchronous = "FULL") -> Store:
+    """Open the store kept in `directory`, which is made if it is missing.
+
+    Args:
+        synchronous: "FULL": an acknowledged write outlives a power failure. "NORMAL": it outlives
+            any crash of the process, but the last ones may go with the power.
+
+    Raises StoreError in words for people: directory in use, of another format, unreadable.
+    """
+    driver = SqliteDriver(directory, synchronous=synchronous)
+    worker = Thread("store")
+    try:
+        return Log(driver, worker, clock)
+    except BaseException:
+        await worker.close()
+        driver.close()
+        raise
