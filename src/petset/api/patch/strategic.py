@@ -132,7 +132,7 @@ def _merge_elements(
     merged = list(kept)
     for element in plain:
         identity = _identity(element, key)
-        if identity is None:
+        if identity is None or not isinstance(element, Mapping):
             raise _bad(f"{errors.show(element)} does not contain declared merge key: {key}")
         if identity in places:
             place = places[identity]
