@@ -1,7 +1,11 @@
 """The ordered list of controllers that the server runs."""
 
+from petset.controllers.endpointslice import controller as endpointslice
 from petset.controllers.statefulset import controller as statefulset
 from petset.reconcile.manager import Factory
 
-CONTROLLERS: tuple[tuple[str, Factory], ...] = (("statefulset", statefulset.make),)
+CONTROLLERS: tuple[tuple[str, Factory], ...] = (
+    ("statefulset", statefulset.make),
+    ("endpointslice", endpointslice.make),
+)
 """(name, factory) in the order in which they are started."""

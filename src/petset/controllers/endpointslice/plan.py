@@ -1,0 +1,59 @@
+"""What to do next for the endpoints of one Service. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from petset.api import selectors
+from petset.api.meta import Obj, labels_of
+from petset.controllers.endpointslice import endpoint, legacy, slices
+from petset.reconcile.actions import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What was seen of a service.
+
+    Attributes:
+        service: None when it is gone.
+        pods: the pods of its namespace.
+        slices: the slices that name it, whoever made them.
+        endpoints: the Endpoints object of its name, if any.
+        zones: zone of each node that has one.
+    """
+
+    service: Obj | None
+    pods: tuple[Obj, ...]
+    slices: tuple[Obj, ...]
+    endpoints: Obj | None
+    zones: Mapping[str, str]
+
+
+def plan(seen: Observed, now: float) -> Plan:
+    """The actions for `seen` at wall-clock time `now`."""
+    ours = [s for s in seen.slices if slices.is_ours(s)]
+    stored = seen.endpoints
+    service = seen.service
+    if service is None or _is_external(service):
+        actions = slices.delete_all(ours)
+        if stored is not None and legacy.is_ours(stored):
+            actions.append(legacy.delete(stored))
+        return Plan(tuple(actions))
+    selector = (service.get("spec") or {}).get("selector")
+    if not selector:
+        return Plan()
+    matches = selectors.from_labels(selector).matches
+    pods = [pod for pod in seen.pods if matches(labels_of(pod))]
+    families = endpoint.families_of(service)
+    actions = []
+    for family in families:
+        wanted = endpoint.endpoints_of(service, iter(pods), family, seen.zones)
+        mine = [s for s in ours if s.get("addressType") == family]
+        actions += slices.plan_family(service, family, wanted, mine, now)
+        if family == families[0]:
+            actions += legacy.plan_endpoints(service, wanted, stored, now)
+    actions += slices.delete_all(s for s in ours if s.get("addressType") not in families)
+    return Plan(tuple(actions))
+
+
+def _is_external(service: Obj) -> bool:
+    return (service.get("spec") or {}).get("type") == "ExternalName"
