@@ -2,10 +2,12 @@
 
 from petset.controllers.endpointslice import controller as endpointslice
 from petset.controllers.statefulset import controller as statefulset
+from petset.controllers.volumebinder import controller as volumebinder
 from petset.reconcile.manager import Factory
 
 CONTROLLERS: tuple[tuple[str, Factory], ...] = (
     ("statefulset", statefulset.make),
     ("endpointslice", endpointslice.make),
+    ("volumebinder", volumebinder.make),
 )
 """(name, factory) in the order in which they are started."""

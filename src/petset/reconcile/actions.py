@@ -89,22 +89,6 @@ class Parallel:
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
-    """One write with the events that tell of its end.
-
-    Attributes:
-        success: recorded when the write went through.
-        failure: recorded when it failed; the error's text is added to its message.
-        quiet: reasons of errors that are not recorded (`AlreadyExists`).
-    """
-
-    action: "Create | Update | Patch | Delete"
-    success: Emit | None = None
-    failure: Emit | None = None
-    quiet: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class External:
     """Something done outside the API by the function that the controller keeps under `name`.
 
@@ -113,6 +97,22 @@ class External:
 
     name: str
     argument: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """One write, or outside effect, with the events that tell of its end.
+
+    Attributes:
+        success: recorded when the write went through.
+        failure: recorded when it failed; the error's text is added to its message.
+        quiet: reasons of errors that are not recorded (`AlreadyExists`).
+    """
+
+    action: Create | Update | Patch | Delete | External
+    success: Emit | None = None
+    failure: Emit | None = None
+    quiet: tuple[str, ...] = ()
 
 
 Action = Create | Update | Patch | Delete | Bind | Emit | Sequence | Parallel | Reported | External

@@ -206,7 +206,7 @@ class _Run:
         return None
 
     async def _reported(self, action: Reported) -> Failure | None:
-        failure = await self._write(action.action)
+        failure = await self.do(action.action)
         if failure is None:
             if action.success is not None:
                 self._executor.emit(action.success)
