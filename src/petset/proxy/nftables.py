@@ -1,0 +1,185 @@
+"""The text of nftables transactions: a whole table, or the way from one table to the next. Pure.
+
+Invariant: chains and sets are named after what they stand for, so a change of one Service leaves
+everything else as it is, the clients remembered for session affinity included.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from petset.proxy.rules import PortRule, Target
+
+TABLE = "ip petset"
+MARK = "0x4000"
+"""Bit of a connection's mark: its source has to be masqueraded."""
+
+CLIENTS = "{ type ipv4_addr; size 65536; flags dynamic,timeout; }"
+"""The clients that stick to an endpoint, forgotten after the Service's timeout."""
+
+PLACE = "ipv4_addr . inet_proto . inet_service"
+COLLECTIONS = {
+    "svc": f"map svc {{ type {PLACE} : verdict; }}",
+    "nodeport": "map nodeport { type inet_proto . inet_service : verdict; }",
+    "refused": f"set refused {{ type {PLACE}; }}",
+    "refused_ports": "set refused_ports { type inet_proto . inet_service; }",
+    "self": "set self { type ipv4_addr . ipv4_addr; }",
+}
+"""What leads to the chains; `self` pairs each endpoint with itself, for hairpin connections."""
+
+
+@dataclass(slots=True)
+class Pieces:
+    """A table in pieces: elements of the collections, names of the sets of clients, rules of each
+    chain."""
+
+    elements: dict[str, list[str]] = field(default_factory=lambda: {n: [] for n in COLLECTIONS})
+    sets: list[str] = field(default_factory=list)
+    chains: dict[str, list[str]] = field(default_factory=dict)
+
+
+def pieces(rules: Iterable[PortRule]) -> Pieces:
+    """The table that does what `rules` say."""
+    made = Pieces()
+    addresses: set[str] = set()
+    for rule in rules:
+        _add_cluster_ip(made, rule)
+        if rule.node_port:
+            _add_node_port(made, rule)
+        addresses |= {t.address for t in (*rule.targets, *rule.node_targets)}
+    ordered = sorted(addresses, key=ipaddress.IPv4Address)
+    made.elements["self"] = [f"{a} . {a}" for a in ordered]
+    return made
+
+
+def _add_cluster_ip(made: Pieces, rule: PortRule) -> None:
+    place = f"{rule.cluster_ip} . {rule.protocol} . {rule.port}"
+    if rule.targets:
+        chain = f"svc/{rule.key}"
+        _add_choice(made, chain, rule, rule.targets)
+        made.elements["svc"].append(f"{place} : goto {chain}")
+    else:
+        made.elements["refused"].append(place)
+
+
+def _add_node_port(made: Pieces, rule: PortRule) -> None:
+    """NodePort connections are masqueraded unless the source is to be kept. Without an endpoint
+    they are refused; where only endpoints of this node count, they are dropped for another node's
+    sake, as upstream does."""
+    place = f"{rule.protocol} . {rule.node_port}"
+    if not rule.node_targets:
+        if not rule.keep_source:
+            made.elements["refused_ports"].append(place)
+        return
+    onward = f"svc/{rule.key}"
+    if rule.node_targets != rule.targets:
+        onward = f"local/{rule.key}"
+        _add_choice(made, onward, rule, rule.node_targets)
+    chain = f"node/{rule.key}"
+    mark = [] if rule.keep_source else [f"ct mark set ct mark | {MARK}"]
+    made.chains[chain] = [*mark, f"goto {onward}"]
+    made.elements["nodeport"].append(f"{place} : goto {chain}")
+
+
+def _add_choice(made: Pieces, chain: str, rule: PortRule, targets: Sequence[Target]) -> None:
+    """A chain that picks one of `targets`."""
+    if rule.affinity_s:
+        _add_sticky_choice(made, chain, rule, targets)
+        return
+    to = f"{targets[0].address}:{targets[0].port}"
+    if len(targets) > 1:
+        choices = ", ".join(f"{i} : {t.address} . {t.port}" for i, t in enumerate(targets))
+        to = f"numgen random mod {len(targets)} map {{ {choices} }}"
+    made.chains[chain] = [f"meta l4proto {rule.protocol} dnat ip to {to}"]
+
+
+def _add_sticky_choice(made: Pieces, chain: str, rule: PortRule, targets: Sequence[Target]) -> None:
+    """A chain per endpoint that remembers the client; those are asked before one is drawn."""
+    names = [f"{chain}/{t.address}_{t.port}" for t in targets]
+    for name, target in zip(names, targets, strict=True):
+        made.sets.append(name)
+        made.chains[name] = [
+            f"update @{name} {{ ip saddr timeout {rule.affinity_s}s }}",
+            f"meta l4proto {rule.protocol} dnat ip to {target.address}:{target.port}",
+        ]
+    choices = ", ".join(f"{i} : goto {name}" for i, name in enumerate(names))
+    made.chains[chain] = [
+        *(f"ip saddr @{name} goto {name}" for name in names),
+        f"numgen random mod {len(names)} vmap {{ {choices} }}",
+    ]
+
+
+def whole(table: Pieces) -> str:
+    """A transaction that replaces whatever table is there."""
+    lines = [
+        f"table {TABLE} {{}}",
+        f"delete table {TABLE}",
+        f"table {TABLE} {{",
+        *(f"  {declaration}" for declaration in COLLECTIONS.values()),
+        *_hooks(),
+        "}",
+    ]
+    return "\n".join([*lines, *_changes(Pieces(), table)]) + "\n"
+
+
+def update(old: Pieces, new: Pieces) -> str:
+    """A transaction from `old` to `new`; "" when they are the same."""
+    lines = _changes(old, new)
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def _changes(old: Pieces, new: Pieces) -> list[str]:
+    """New things are declared first and old ones removed last, when nothing refers to them."""
+    gone = [name for name in old.chains if name not in new.chains]
+    changed = [n for n, rules in new.chains.items() if n in old.chains and old.chains[n] != rules]
+    added = [name for name in new.chains if name not in old.chains]
+    collections = [n for n in COLLECTIONS if old.elements[n] != new.elements[n]]
+    return [
+        *(f"add set {TABLE} {n} {CLIENTS}" for n in new.sets if n not in old.sets),
+        *(f"add chain {TABLE} {name}" for name in added),
+        *(f"flush {_kind(name)} {TABLE} {name}" for name in collections if old.elements[name]),
+        *(f"flush chain {TABLE} {name}" for name in (*changed, *gone)),
+        *_rules({name: new.chains[name] for name in (*added, *changed)}),
+        *(_elements(name, new.elements[name]) for name in collections if new.elements[name]),
+        *(f"delete chain {TABLE} {name}" for name in gone),
+        *(f"delete set {TABLE} {name}" for name in old.sets if name not in new.sets),
+    ]
+
+
+def _kind(name: str) -> str:
+    return COLLECTIONS[name].partition(" ")[0]
+
+
+def _rules(chains: Mapping[str, Sequence[str]]) -> Iterable[str]:
+    return (f"add rule {TABLE} {name} {rule}" for name, rules in chains.items() for rule in rules)
+
+
+def _elements(name: str, elements: Sequence[str]) -> str:
+    return f"add element {TABLE} {name} {{ {', '.join(elements)} }}"
+
+
+def _hooks() -> list[str]:
+    place = "ip daddr . meta l4proto . th dport"
+    local = "fib daddr type local meta l4proto . th dport"
+    lead = [f"    {place} vmap @svc", f"    {local} vmap @nodeport"]
+    refuse = [f"    {place} @refused reject", f"    {local} @refused_ports reject"]
+    return [
+        *_hook("pre", "nat hook prerouting priority -100", lead),
+        *_hook("out", "nat hook output priority -100", lead),
+        *_hook(
+            "post",
+            "nat hook postrouting priority 100",
+            [
+                "    ct status dnat ip saddr . ip daddr @self masquerade",
+                f"    ct status dnat ct mark & {MARK} == {MARK} masquerade",
+                "    ct status dnat ip saddr 127.0.0.0/8 masquerade",
+            ],
+        ),
+        *_hook("refuse_in", "filter hook input priority 0", refuse),
+        *_hook("refuse_forward", "filter hook forward priority 0", refuse),
+        *_hook("refuse_out", "filter hook output priority 0", refuse),
+    ]
+
+
+def _hook(name: str, where: str, rules: Iterable[str]) -> list[str]:
+    return [f"  chain {name} {{", f"    type {where};", *rules, "  }"]

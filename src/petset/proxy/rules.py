@@ -1,0 +1,146 @@
+"""From Services and EndpointSlices to what the node's table has to do. Pure.
+
+Per Service port a chain that picks an endpoint; a map leads ClusterIPs there, another one
+NodePorts. nftables.py makes the text. IPv4 only.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from petset.api import meta
+from petset.api.meta import Obj
+
+DNS_ADDRESS = "10.96.0.10"
+PROTOCOLS = ("TCP", "UDP", "SCTP")
+PROXY_NAME = "service.kubernetes.io/service-proxy-name"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where connections go: an endpoint's address and port."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortRule:
+    """One port of one Service.
+
+    Attributes:
+        key: `namespace/name/port`: names the chain.
+        affinity_s: how long a client sticks to its endpoint, 0 for not at all.
+        targets: endpoints that take connections to the ClusterIP.
+        node_targets: endpoints that take connections to the NodePort on this node.
+        keep_source: NodePort connections keep the client's address (externalTrafficPolicy Local).
+    """
+
+    key: str
+    protocol: str
+    cluster_ip: str
+    port: int
+    node_port: int
+    affinity_s: int
+    targets: tuple[Target, ...]
+    node_targets: tuple[Target, ...]
+    keep_source: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    address: str
+    node: str
+    ready: bool
+    serving: bool
+    ports: Mapping[tuple[str, str], int]
+
+
+def port_rules(
+    services: Iterable[Obj], slices: Mapping[str, Sequence[Obj]], node: str
+) -> list[PortRule]:
+    """What every Service wants on `node`; `slices` are by `namespace/name` of their Service."""
+    found: list[PortRule] = []
+    for service in services:
+        if _is_proxied(service):
+            found += _service_rules(service, slices.get(meta.key_of(service), ()), node)
+    return sorted(found, key=lambda rule: rule.key)
+
+
+def _is_proxied(service: Obj) -> bool:
+    spec = service.get("spec") or {}
+    labels = meta.labels_of(service)
+    return (
+        spec.get("type") != "ExternalName"
+        and _is_ipv4(spec.get("clusterIP"))
+        and spec.get("clusterIP") != DNS_ADDRESS
+        and PROXY_NAME not in labels
+    )
+
+
+def _is_ipv4(text: object) -> bool:
+    try:
+        return bool(ipaddress.IPv4Address(str(text)))
+    except ValueError:
+        return False
+
+
+def _service_rules(service: Obj, slices: Iterable[Obj], node: str) -> list[PortRule]:
+    spec = service["spec"]
+    endpoints = list(_endpoints(slices))
+    affinity_s = 0
+    if spec.get("sessionAffinity") == "ClientIP":
+        config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
+        affinity_s = config.get("timeoutSeconds") or 10800
+    found = []
+    for port in spec.get("ports") or ():
+        name, protocol = port.get("name") or "", port.get("protocol") or "TCP"
+        if protocol not in PROTOCOLS:
+            continue
+        here = [e for e in endpoints if e.node == node]
+        inside = here if spec.get("internalTrafficPolicy") == "Local" else endpoints
+        local = spec.get("externalTrafficPolicy") == "Local"
+        found.append(
+            PortRule(
+                key=f"{meta.key_of(service)}/{name or port['port']}",
+                protocol=protocol.lower(),
+                cluster_ip=spec["clusterIP"],
+                port=port["port"],
+                node_port=port.get("nodePort") or 0,
+                affinity_s=affinity_s,
+                targets=_targets(inside, (name, protocol)),
+                node_targets=_targets(here if local else endpoints, (name, protocol)),
+                keep_source=local,
+            )
+        )
+    return found
+
+
+def _endpoints(slices: Iterable[Obj]) -> Iterable[_Endpoint]:
+    for part in slices:
+        if part.get("addressType", "IPv4") != "IPv4":
+            continue
+        ports = {
+            (p.get("name") or "", p.get("protocol") or "TCP"): p["port"]
+            for p in part.get("ports") or ()
+            if p.get("port")
+        }
+        for raw in part.get("endpoints") or ():
+            conditions = raw.get("conditions") or {}
+            ready = conditions.get("ready") is not False
+            serving = conditions.get("serving", ready) is not False
+            leaving = serving and bool(conditions.get("terminating"))
+            for address in (raw.get("addresses") or ())[:1]:
+                if _is_ipv4(address):
+                    yield _Endpoint(address, raw.get("nodeName") or "", ready, leaving, ports)
+
+
+def _targets(endpoints: Sequence[_Endpoint], port: tuple[str, str]) -> tuple[Target, ...]:
+    """Ready endpoints; when there is none, those that still serve while they leave."""
+    with_port = [e for e in endpoints if port in e.ports]
+    chosen = [e for e in with_port if e.ready] or [e for e in with_port if e.serving]
+    return tuple(sorted({Target(e.address, e.ports[port]) for e in chosen}, key=_by_address))
+
+
+def _by_address(target: Target) -> tuple[ipaddress.IPv4Address, int]:
+    return ipaddress.IPv4Address(target.address), target.port
