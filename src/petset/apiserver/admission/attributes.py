@@ -1,0 +1,49 @@
+"""What admission plugins are told, and what they look like."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from petset.api.meta import MutableObj, Obj
+from petset.api.resource import Resource
+from petset.apiserver.config import Config
+from petset.apiserver.view import View
+from petset.base.http import Identity
+
+CREATE, UPDATE, DELETE = "CREATE", "UPDATE", "DELETE"
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What a plugin is told of a request.
+
+    Attributes:
+        operation: CREATE, UPDATE or DELETE.
+        view: the newest state of everything.
+        now: epoch seconds.
+    """
+
+    operation: str
+    resource: Resource
+    subresource: str
+    namespace: str
+    name: str
+    identity: Identity
+    view: View
+    config: Config
+    now: float
+
+    @property
+    def id(self) -> str:
+        """The resource's id."""
+        return self.resource.id
+
+    @property
+    def creates(self) -> bool:
+        """Whether a new object (not something below one) is created."""
+        return self.operation == CREATE and not self.subresource
+
+
+Mutate = Callable[[Attributes, MutableObj, Obj | None], None]
+Validate = Callable[[Attributes, Obj, Obj | None], None]
+"""A mutating plugin changes the object in place; a validating one only looks. Either may raise
+StatusError. The last argument is the old object, None at creation."""

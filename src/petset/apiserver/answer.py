@@ -1,0 +1,146 @@
+"""Encoding answers: whole objects, lists and Tables, in the form that was negotiated.
+
+Invariant: in plain JSON, what the store keeps is sent as it is, without decoding.
+"""
+
+import gzip
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, cast
+
+import orjson
+
+from petset.api import table
+from petset.api.errors import StatusError, bad_request
+from petset.api.kind import Behaviour
+from petset.api.meta import Obj
+from petset.apiserver.call import Call
+from petset.apiserver.negotiate import JSON, YAML, Format, accepts_gzip, wants_indent
+from petset.base.http import Response
+
+Include = Literal["Metadata", "Object", "None"]
+JSON_HEADERS = (("Content-Type", JSON),)
+YAML_HEADERS = (("Content-Type", YAML),)
+GZIP_MIN_BYTES = 128 * 1024
+
+
+def status_answer(error: StatusError) -> Response:
+    """The answer that tells `error`."""
+    headers = list(JSON_HEADERS)
+    if retry := error.details.get("retryAfterSeconds"):
+        headers.append(("Retry-After", str(retry)))
+    return Response(error.code, headers, orjson.dumps(error.status()))
+
+
+def success(details: Mapping[str, Any] | None = None, code: int = 0) -> dict[str, Any]:
+    """A Status of success."""
+    body: dict[str, Any] = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+    }
+    if details:
+        body["details"] = dict(details)
+    if code:
+        body["code"] = code
+    return body
+
+
+def stored(call: Call, value: bytes, status: int = 200) -> Response:
+    """One object that the store keeps, as it is or converted to the version asked for."""
+    value = call.served(value)
+    if not call.format.form:
+        return _encoded(call, value, status)
+    return value_of(call, orjson.loads(value), status)
+
+
+def value_of(call: Call, obj: Obj, status: int = 200) -> Response:
+    """One object, decoded. Statuses stay what they are in every form."""
+    shape = call.format
+    if shape.form == "Table" and obj.get("kind") != "Status":
+        now = call.backend.clock.now()
+        include = include_of(call)
+        obj = table.of_one(behaviour_of(call), obj, now, include, shape.version)
+    elif shape.form and obj.get("kind") != "Status":
+        obj = table.partial(obj, shape.version)
+    return _encoded(call, orjson.dumps(obj), status)
+
+
+def behaviour_of(call: Call) -> Behaviour:
+    """How the answer's kind prints: a subresource of another kind prints plainly."""
+    sub = call.route.find_subresource()
+    if sub is not None and sub.kind != call.route.resource.kind:
+        return Behaviour()
+    return call.behaviour
+
+
+def listed(
+    call: Call, values: Sequence[bytes], meta: Mapping[str, Any], behaviour: Behaviour | None = None
+) -> Response:
+    """A list of stored objects with the list's metadata."""
+    shape = call.format
+    if call.route.converts:
+        values = [call.served(value) for value in values]
+    if not shape.form:
+        return _encoded(call, splice(call, values, meta), 200)
+    objs = [orjson.loads(value) for value in values]
+    if shape.form == "Table":
+        now = call.backend.clock.now()
+        body = table.render(behaviour or call.behaviour, objs, now, include_of(call), shape.version)
+        body["metadata"] = dict(meta)
+    else:
+        body = {
+            "kind": "PartialObjectMetadataList",
+            "apiVersion": f"meta.k8s.io/{shape.version}",
+            "metadata": dict(meta),
+            "items": [table.partial(obj, shape.version) for obj in objs],
+        }
+    return _encoded(call, orjson.dumps(body), 200)
+
+
+def splice(call: Call, values: Iterable[bytes], meta: Mapping[str, Any]) -> bytes:
+    """A List object around items that are encoded already."""
+    resource = call.route.resource
+    head = (
+        b'{"kind":"%sList","apiVersion":"%s","metadata":'
+        % (resource.kind.encode(), resource.api_version.encode())
+        + orjson.dumps(meta)
+        + b',"items":['
+    )
+    return b"".join((head, b",".join(values), b"]}"))
+
+
+def include_of(call: Call) -> Include:
+    """What the rows of a Table carry. Raises StatusError 400 for an unknown word."""
+    text = call.request.param("includeObject") or "Metadata"
+    if text not in ("Metadata", "Object", "None"):
+        raise bad_request(f"unrecognized includeObject value: {text!r}")
+    return cast(Include, text)
+
+
+def _encoded(call: Call, body: bytes, status: int) -> Response:
+    request = call.request
+    if call.format.media == YAML:
+        return Response(status, YAML_HEADERS, to_yaml(orjson.loads(body)))
+    if wants_indent(request.param("pretty"), call.agent):
+        body = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2) + b"\n"
+    if len(body) > GZIP_MIN_BYTES and accepts_gzip(request.headers.get("accept-encoding", "")):
+        packed = gzip.compress(body, 1, mtime=0)
+        headers = (*JSON_HEADERS, ("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
+        return Response(status, headers, packed)
+    return Response(status, JSON_HEADERS, body)
+
+
+def to_yaml(obj: Any) -> bytes:
+    """`obj` as YAML. The YAML library is loaded on first use: hardly any client asks for it."""
+    yaml = importlib.import_module("yaml")
+    text: str = yaml.safe_dump(obj, sort_keys=False, default_flow_style=False)
+    return text.encode()
+
+
+def plain(body: Any, call_format: Format, *, status: int = 200) -> Response:
+    """A body that is no stored object, in JSON or YAML."""
+    if call_format.media == YAML:
+        return Response(status, YAML_HEADERS, to_yaml(body))
+    return Response(status, JSON_HEADERS, orjson.dumps(body))

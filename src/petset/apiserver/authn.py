@@ -1,0 +1,61 @@
+"""Authentication: who makes a request, by client certificate or because it comes from inside."""
+
+from urllib.parse import unquote
+
+from petset.api.errors import StatusError, forbidden, internal
+from petset.apiserver.authz import AUTHENTICATED
+from petset.base.http import Identity, Request
+
+MASTERS = "system:masters"
+_EXTRA = "impersonate-extra-"
+
+
+def identify(request: Request) -> Identity | None:
+    """The identity behind `request`, None for anonymous ones.
+
+    Raises StatusError 401 for credentials that are not understood, 403 and 500 for impersonation.
+    """
+    identity = _known(request)
+    if identity is None:
+        return None
+    if any(name.startswith("impersonate-") for name in request.headers):
+        return _impersonated(request, identity)
+    return identity
+
+
+def _known(request: Request) -> Identity | None:
+    if request.identity is not None:
+        return request.identity
+    if request.peer is not None and request.peer.common_name:
+        groups = dict.fromkeys((*request.peer.organizations, AUTHENTICATED))
+        return Identity(request.peer.common_name, tuple(groups))
+    if request.headers.get("authorization"):
+        raise StatusError(401, "Unauthorized", "Unauthorized")
+    return None
+
+
+def _impersonated(request: Request, identity: Identity) -> Identity:
+    user = request.headers.get("impersonate-user", "")
+    if not user:
+        what = sorted(name for name in request.headers if name.startswith("impersonate-"))
+        raise internal(f"requested {what} without impersonating a user")
+    if MASTERS not in identity.groups:
+        why = f'User "{identity.user}" cannot impersonate resource "users" in API group ""'
+        raise forbidden("users", user, f"{why} at the cluster scope")
+    groups = _words(request.headers.get("impersonate-group", ""))
+    if not groups and user.startswith("system:serviceaccount:"):
+        namespace = user.split(":")[2]
+        groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
+    if user != "system:anonymous":
+        groups = [*groups, AUTHENTICATED]
+    extra = {
+        unquote(name.removeprefix(_EXTRA)): tuple(_words(value))
+        for name, value in request.headers.items()
+        if name.startswith(_EXTRA)
+    }
+    uid = request.headers.get("impersonate-uid", "")
+    return Identity(user, tuple(dict.fromkeys(groups)), uid, extra)
+
+
+def _words(header: str) -> list[str]:
+    return [word.strip() for word in header.split(",") if word.strip()]

@@ -1,0 +1,106 @@
+"""Bodies of requests: from bytes to objects of the kind that the URL stands for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from petset.api import decode
+from petset.api.decode import Findings
+from petset.api.errors import (
+    bad_request,
+    invalid,
+    invalid_object,
+    not_implemented,
+    unsupported_media_type,
+)
+from petset.api.meta import MutableObj, Obj
+from petset.api.prune import prune
+from petset.api.resource import Resource
+from petset.apiserver import negotiate
+from petset.apiserver.call import Call
+
+OPTIONS_SCHEMA = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
+
+
+def media_of(call: Call) -> str:
+    """The body's media type. Raises StatusError 415 for types that are not understood."""
+    media = negotiate.content_type(call.request.headers.get("content-type", ""))
+    if media not in negotiate.MADE:
+        raise unsupported_media_type(negotiate.MADE)
+    return media
+
+
+def read_object(call: Call, kind: Resource) -> MutableObj:
+    """The object in the body, of the kind that `kind` describes.
+
+    kind and apiVersion may be missing; unknown fields are dropped, warned about or refused as
+    fieldValidation says. Raises StatusError 400, 415.
+    """
+    media = media_of(call)
+    looks = call.validation != "Ignore" and call.request.identity is None
+    obj, duplicates = decode.parse_body(call.request.body, media, duplicates=looks)
+    expect_kind(obj, kind)
+    found = decode.check(kind.schema, obj)
+    if found.errors:
+        raise decode.type_error(kind.kind, kind.version, found)
+    if found.unknown or duplicates:
+        if call.validation == "Strict":
+            raise decode.strict_error(kind.kind, kind.version, found.unknown, duplicates)
+        if call.validation == "Warn":
+            call.warn(decode.strict_texts(found.unknown, duplicates))
+    return prune(kind.schema, obj)
+
+
+def expect_kind(obj: MutableObj, kind: Resource) -> None:
+    """Give `obj` the kind and apiVersion of the URL. Raises StatusError 400 for other ones."""
+    version = obj.get("apiVersion") or kind.api_version
+    if version != kind.api_version:
+        raise bad_request(
+            f"the API version in the data ({version}) does not match the expected API version "
+            f"({kind.api_version})"
+        )
+    name = obj.get("kind") or kind.kind
+    if name != kind.kind:
+        raise bad_request(f'{name} in version "{kind.version}" cannot be handled as a {kind.kind}')
+    obj["kind"], obj["apiVersion"] = kind.kind, kind.api_version
+
+
+def read_patched(call: Call, kind: Resource, patched: Obj, patch_text: str) -> MutableObj:
+    """The result of a patch, checked and pruned like a body. Raises StatusError 422."""
+    found = decode.check(kind.schema, patched)
+    if found.errors:
+        raise _bad_patch(kind, patched, patch_text, found.errors[0][1])
+    if found.unknown:
+        _judge_unknown(call, kind, patched, patch_text, found)
+    obj = prune(kind.schema, patched)
+    expect_kind(obj, kind)
+    return obj
+
+
+def _judge_unknown(
+    call: Call, kind: Resource, patched: Obj, patch_text: str, found: Findings
+) -> None:
+    texts = decode.strict_texts(found.unknown, ())
+    if call.validation == "Strict":
+        why = f"strict decoding error: {', '.join(texts)}"
+        raise _bad_patch(kind, patched, patch_text, why)
+    if call.validation == "Warn":
+        call.warn(texts)
+
+
+def _bad_patch(kind: Resource, patched: Obj, patch_text: str, why: str) -> Exception:
+    name = str((patched.get("metadata") or {}).get("name") or "")
+    return invalid_object(kind.group, kind.kind, name, [invalid("patch", patch_text, why)])
+
+
+def read_options(call: Call) -> Mapping[str, Any]:
+    """The DeleteOptions in the body. Raises StatusError 400, 415."""
+    given, _ = decode.parse_body(call.request.body, media_of(call))
+    found = decode.check(OPTIONS_SCHEMA, given)
+    if found.errors:
+        raise decode.type_error("DeleteOptions", "v1", found)
+    return given
+
+
+def refuse_apply() -> Exception:
+    """Server-side apply is not there yet: said by name, so that nobody waits for it."""
+    return not_implemented("server-side apply (application/apply-patch+yaml)")

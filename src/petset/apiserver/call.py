@@ -1,0 +1,82 @@
+"""What a verb gets: the server's shared parts, and one request with what was found out about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from petset.apiserver import conversion as convert
+from petset.api.kind import Behaviour
+from petset.api.meta import MutableObj
+from petset.apiserver import objects
+from petset.apiserver.config import Config
+from petset.apiserver.hub import Hub
+from petset.apiserver.kubelet import Kubelet
+from petset.apiserver.negotiate import PLAIN, Format
+from petset.apiserver.route import Route
+from petset.apiserver.serviceip import ServiceAllocator
+from petset.apiserver.view import View
+from petset.base.clock import Clock
+from petset.base.http import Identity, Request
+from petset.base.ids import Ids
+from petset.store.types import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The parts of the server that verbs share."""
+
+    store: Store
+    clock: Clock
+    ids: Ids
+    config: Config
+    hub: Hub
+    view: View
+    services: ServiceAllocator
+    kubelet: Kubelet
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on a resource.
+
+    Attributes:
+        warnings: texts for Warning headers, in order; duplicates are dropped when sent.
+        dry_run: run everything, store nothing.
+        validation: Ignore, Warn or Strict: what unknown fields lead to.
+    """
+
+    backend: Backend
+    request: Request
+    identity: Identity
+    route: Route
+    behaviour: Behaviour
+    warnings: list[str] = field(default_factory=list)
+    format: Format = PLAIN
+    dry_run: bool = False
+    validation: str = "Warn"
+
+    def warn(self, texts: Sequence[str]) -> None:
+        """Have the client told of `texts`."""
+        self.warnings.extend(texts)
+
+    @property
+    def agent(self) -> str:
+        """The request's User-Agent."""
+        return self.request.headers.get("user-agent", "")
+
+    def inward(self, obj: MutableObj) -> MutableObj:
+        """An object as served, in the form that is stored."""
+        if not self.route.converts:
+            return obj
+        return convert.convert(obj, self.route.resource, self.route.stored)
+
+    def outward(self, obj: MutableObj) -> MutableObj:
+        """A stored object, in the form that is served."""
+        if not self.route.converts:
+            return obj
+        return convert.convert(obj, self.route.stored, self.route.resource)
+
+    def served(self, value: bytes) -> bytes:
+        """The bytes of a stored object, in the form that is served."""
+        if not self.route.converts:
+            return value
+        return objects.encode(self.outward(objects.decode(value)))

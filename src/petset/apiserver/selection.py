@@ -1,0 +1,86 @@
+"""Which objects of a collection are meant: label and field selectors together."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from petset.api import selectors
+from petset.api.errors import bad_request
+from petset.api.kind import Behaviour
+from petset.api.meta import Obj, name_of, namespace_of
+from petset.api.resource import Resource
+from petset.api.selectors import EVERYTHING, FieldTerm, LabelSelector
+from petset.base.http import Request
+
+Reader = Callable[[Obj], str]
+"""The value of one selectable field, as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Selectors of one request.
+
+    Attributes:
+        text: both selectors as given: equal texts select the same.
+    """
+
+    labels: LabelSelector
+    terms: Sequence[FieldTerm]
+    readers: Sequence[Reader]
+    text: tuple[str, str] = ("", "")
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing is left out."""
+        return self.labels.is_everything and not self.terms
+
+    @property
+    def name(self) -> str:
+        """The one name that can match, "" if any can."""
+        for term in self.terms:
+            if term.path == "metadata.name" and term.equal:
+                return term.value
+        return ""
+
+    def matches(self, obj: Obj) -> bool:
+        """Whether `obj` is meant."""
+        for term, read in zip(self.terms, self.readers, strict=True):
+            if not term.matches(read(obj)):
+                return False
+        if self.labels.is_everything:
+            return True
+        return self.labels.matches((obj.get("metadata") or {}).get("labels") or {})
+
+
+ALL = Selection(EVERYTHING, (), ())
+
+
+def of_request(request: Request, resource: Resource, behaviour: Behaviour, name: str) -> Selection:
+    """The selectors of `request`; `name`, if given, is one more field term.
+
+    Raises StatusError 400 for what cannot be parsed and for unknown fields.
+    """
+    label_text = request.param("labelSelector")
+    field_text = request.param("fieldSelector")
+    if not label_text and not field_text and not name:
+        return ALL
+    terms = selectors.parse_fields(field_text) if field_text else []
+    if name:
+        terms.append(FieldTerm("metadata.name", True, name))
+    readers = [_reader(term.path, resource, behaviour) for term in terms]
+    labels = selectors.parse(label_text)
+    text = (label_text, ",".join(str(t) for t in terms))
+    return Selection(labels, terms, readers, text)
+
+
+def _reader(path: str, resource: Resource, behaviour: Behaviour) -> Reader:
+    if path == "metadata.name":
+        return name_of
+    if path == "metadata.namespace" and resource.namespaced:
+        return namespace_of
+    reader = behaviour.fields.get(path)
+    if reader is not None:
+        return reader
+    if behaviour.fields and not resource.group:
+        raise bad_request(f"field label not supported: {path}")
+    known = '"metadata.name"' + (', "metadata.namespace"' if resource.namespaced else "")
+    raise bad_request(f'"{path}" is not a known field selector: only {known}')

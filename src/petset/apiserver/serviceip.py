@@ -1,0 +1,207 @@
+"""ClusterIPs and node ports of Services: who has which, and new ones.
+
+Invariant: what is in use is told by the stored Services alone; this is an index over them, made
+anew at start.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from random import Random
+
+from petset.api.errors import FieldError, StatusError, invalid, invalid_object
+from petset.api.meta import MutableObj, Obj, name_of
+
+NONE = "None"
+SERVICES = "services"
+_TRIES = 32
+_IP_FIELDS = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
+
+
+class ServiceAllocator:
+    """Gives Services their addresses.
+
+    Args:
+        cidr: range of ClusterIPs (IPv4).
+        node_ports: first and last node port.
+        rng: picks among free ones.
+    """
+
+    def __init__(self, cidr: str, node_ports: tuple[int, int], rng: Random) -> None:
+        self._net = ipaddress.IPv4Network(cidr)
+        self._ports = node_ports
+        self._rng = rng
+        self._used_ips: set[int] = set()
+        self._used_ports: set[int] = set()
+        size = self._net.num_addresses
+        self._static = min(max(16, size // 16), 256) if size > 32 else 0
+
+    @property
+    def first(self) -> str:
+        """The first address: the `kubernetes` Service."""
+        return str(self._net.network_address + 1)
+
+    def rebuild(self, services: Iterable[Obj]) -> None:
+        """Forget everything and take in the stored Services."""
+        self._used_ips.clear()
+        self._used_ports.clear()
+        for service in services:
+            self._used_ips |= _ips(service)
+            self._used_ports |= _ports(service)
+
+    @contextmanager
+    def reserve(
+        self, resource_id: str, obj: Obj, old: Obj | None, *, keep: bool = True
+    ) -> Iterator[Obj]:
+        """Yield `obj` with its addresses; they are given back if the block raises.
+
+        With `keep` False (dry run) they are given back in any case. Raises StatusError 422.
+        """
+        if resource_id != SERVICES:
+            yield obj
+            return
+        old_ips = _ips(old) if old else set()
+        old_ports = _ports(old) if old else set()
+        final = self._allocate(obj, old_ips, old_ports)
+        new_ips, new_ports = _ips(final) - old_ips, _ports(final) - old_ports
+        self._used_ips |= new_ips
+        self._used_ports |= new_ports
+        done = False
+        try:
+            yield final
+            done = keep
+        finally:
+            if done:
+                self._used_ips -= old_ips - _ips(final)
+                self._used_ports -= old_ports - _ports(final)
+            else:
+                self._used_ips -= new_ips
+                self._used_ports -= new_ports
+
+    def forget(self, resource_id: str, obj: Obj) -> None:
+        """A Service is gone: its addresses are free."""
+        if resource_id == SERVICES:
+            self._used_ips -= _ips(obj)
+            self._used_ports -= _ports(obj)
+
+    def _allocate(self, obj: Obj, old_ips: set[int], old_ports: set[int]) -> MutableObj:
+        spec = dict(obj.get("spec") or {})
+        if spec.get("type") == "ExternalName":
+            for key in _IP_FIELDS:
+                spec.pop(key, None)
+        else:
+            self._give_ip(obj, spec, old_ips)
+        if spec.get("type") in ("NodePort", "LoadBalancer"):
+            self._give_ports(obj, spec, old_ports)
+        return {**obj, "spec": spec}
+
+    def _give_ip(self, obj: Obj, spec: MutableObj, mine: set[int]) -> None:
+        wanted = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
+        if wanted and wanted != NONE:
+            self._check_ip(obj, wanted, mine)
+        spec["clusterIP"] = wanted or self._free_ip()
+        spec["clusterIPs"] = [spec["clusterIP"]]
+        spec.setdefault("ipFamilies", ["IPv4"])
+        spec.setdefault("ipFamilyPolicy", "SingleStack")
+
+    def _check_ip(self, obj: Obj, wanted: str, mine: set[int]) -> None:
+        path, value = "spec.clusterIPs", [wanted]
+        try:
+            address = ipaddress.IPv4Address(wanted)
+        except ValueError:
+            why = f"failed to allocate IP {wanted}: only IPv4 addresses are served"
+            raise _refused(obj, invalid(path, value, why)) from None
+        ends = (self._net.network_address, self._net.broadcast_address)
+        if address not in self._net or address in ends:
+            why = (
+                f"failed to allocate IP {wanted}: the provided IP ({wanted}) is not in the valid "
+                f"range. The range of valid IPs is {self._net}"
+            )
+            raise _refused(obj, invalid(path, value, why))
+        if int(address) in self._used_ips - mine:
+            why = f"failed to allocate IP {wanted}: provided IP is already allocated"
+            raise _refused(obj, invalid(path, value, why))
+
+    def _free_ip(self) -> str:
+        low, high = int(self._net.network_address) + 1, int(self._net.broadcast_address) - 1
+        start = min(low + self._static, high)
+        for _ in range(_TRIES):
+            number = self._rng.randint(start, high)
+            if number not in self._used_ips:
+                return str(ipaddress.IPv4Address(number))
+        for number in (*range(start, high + 1), *range(low, start)):
+            if number not in self._used_ips:
+                return str(ipaddress.IPv4Address(number))
+        raise StatusError(500, "InternalError", "Internal error occurred: range of IPs is full")
+
+    def _give_ports(self, obj: Obj, spec: MutableObj, mine: set[int]) -> None:
+        if (
+            spec.get("type") == "LoadBalancer"
+            and spec.get("allocateLoadBalancerNodePorts") is False
+        ):
+            return
+        ports: list[MutableObj] = [dict(p) for p in spec.get("ports") or ()]
+        for index, port in enumerate(ports):
+            if wanted := port.get("nodePort"):
+                self._check_port(obj, f"spec.ports[{index}].nodePort", wanted, mine)
+        taken = {p["nodePort"] for p in ports if p.get("nodePort")}
+        for port in ports:
+            if not port.get("nodePort"):
+                port["nodePort"] = self._free_port(taken)
+                taken.add(port["nodePort"])
+        spec["ports"] = ports
+        if spec.get("externalTrafficPolicy") == "Local" and spec["type"] == "LoadBalancer":
+            self._give_health_port(obj, spec, mine, taken)
+
+    def _give_health_port(
+        self, obj: Obj, spec: MutableObj, mine: set[int], taken: set[int]
+    ) -> None:
+        if wanted := spec.get("healthCheckNodePort"):
+            self._check_port(obj, "spec.healthCheckNodePort", wanted, mine)
+        else:
+            spec["healthCheckNodePort"] = self._free_port(taken)
+
+    def _check_port(self, obj: Obj, path: str, wanted: int, mine: set[int]) -> None:
+        low, high = self._ports
+        if not low <= wanted <= high:
+            why = (
+                f"provided port is not in the valid range. The range of valid ports is {low}-{high}"
+            )
+            raise _refused(obj, invalid(path, wanted, why))
+        if wanted in self._used_ports - mine:
+            raise _refused(obj, invalid(path, wanted, "provided port is already allocated"))
+
+    def _free_port(self, taken: set[int]) -> int:
+        low, high = self._ports
+        for _ in range(_TRIES):
+            number = self._rng.randint(low, high)
+            if number not in self._used_ports and number not in taken:
+                return number
+        for number in range(low, high + 1):
+            if number not in self._used_ports and number not in taken:
+                return number
+        raise StatusError(500, "InternalError", "Internal error occurred: range of ports is full")
+
+
+def _refused(obj: Obj, fault: FieldError) -> StatusError:
+    return invalid_object("", "Service", name_of(obj), [fault])
+
+
+def _ips(service: Obj) -> set[int]:
+    spec = service.get("spec") or {}
+    texts: Sequence[str] = spec.get("clusterIPs") or [spec.get("clusterIP") or NONE]
+    found = set()
+    for text in texts:
+        try:
+            found.add(int(ipaddress.IPv4Address(text)))
+        except ValueError:
+            continue
+    return found
+
+
+def _ports(service: Obj) -> set[int]:
+    spec = service.get("spec") or {}
+    found = {p["nodePort"] for p in spec.get("ports") or () if p.get("nodePort")}
+    if spec.get("healthCheckNodePort"):
+        found.add(spec["healthCheckNodePort"])
+    return found

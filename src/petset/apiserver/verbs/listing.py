@@ -1,0 +1,172 @@
+"""Options of list and watch requests, and their rules."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+import orjson
+
+from petset.api.errors import (
+    FieldError,
+    StatusError,
+    bad_request,
+    forbidden_field,
+    invalid_object,
+    not_supported,
+)
+from petset.apiserver.route import FALSE, TRUE
+from petset.base.http import Request
+
+MATCHES = ("Exact", "NotOlderThan")
+TOO_OLD = (
+    "The provided continue parameter is too old to display a consistent list result. You can "
+    "start a new list without the continue parameter, or use the continue token in this response "
+    "to retrieve the remainder of the results. Continuing with the provided token results in an "
+    "inconsistent list - objects that were created, modified, or deleted between the time the "
+    "first chunk was returned and now may show up in the list."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of a list or watch.
+
+    Attributes:
+        revision: the resourceVersion given, None if none was.
+        match: resourceVersionMatch.
+        token: the continue token.
+        timeout_s: timeoutSeconds, 0 if not given.
+        initial: sendInitialEvents, None if not given.
+    """
+
+    revision: int | None = None
+    match: str = ""
+    limit: int = 0
+    token: str = ""
+    timeout_s: int = 0
+    bookmarks: bool = False
+    initial: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Where a list goes on: at key `start`, as of `revision` (-1: as of now)."""
+
+    revision: int
+    start: str
+
+    def encode(self) -> str:
+        """The token as clients carry it around."""
+        body = {"v": "meta.k8s.io/v1", "rv": self.revision, "start": self.start}
+        return base64.urlsafe_b64encode(orjson.dumps(body)).rstrip(b"=").decode()
+
+
+def decode_token(text: str, prefix: str) -> Token:
+    """The token behind `text`. Raises StatusError 400."""
+    try:
+        body = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        token = Token(int(body["rv"]), str(body["start"]))
+    except (binascii.Error, ValueError, KeyError, TypeError):
+        raise bad_request("continue key is not valid: the token cannot be decoded") from None
+    if not token.start.startswith(prefix):
+        raise bad_request("continue key is not valid: it belongs to another list")
+    return token
+
+
+def of_request(request: Request, *, watch: bool) -> Options:
+    """The options of `request`. Raises StatusError 400 and 422."""
+    initial_text = request.param("sendInitialEvents")
+    options = Options(
+        revision=_revision(request.param("resourceVersion")),
+        match=request.param("resourceVersionMatch"),
+        limit=_number(request, "limit"),
+        token=request.param("continue"),
+        timeout_s=_number(request, "timeoutSeconds"),
+        bookmarks=boolean(request, "allowWatchBookmarks"),
+        initial=boolean(request, "sendInitialEvents") if initial_text else None,
+    )
+    faults = _watch_faults(options) if watch else _list_faults(options)
+    if faults:
+        raise invalid_object("meta.k8s.io", "ListOptions", "", faults)
+    if not watch and options.token and options.revision:
+        raise bad_request("specifying resource version is not allowed when using continue")
+    return options
+
+
+def boolean(request: Request, name: str) -> bool:
+    """A boolean parameter, in Go's words for it. Raises StatusError 400."""
+    text = request.param(name)
+    if text in TRUE:
+        return True
+    if not text or text in FALSE:
+        return False
+    raise bad_request(
+        f'strconv.ParseBool: parsing "{text}": invalid syntax (query parameter {name})'
+    )
+
+
+def _number(request: Request, name: str) -> int:
+    text = request.param(name)
+    if not text:
+        return 0
+    try:
+        return max(0, int(text))
+    except ValueError:
+        raise bad_request(
+            f'strconv.ParseInt: parsing "{text}": invalid syntax (query parameter {name})'
+        ) from None
+
+
+def _revision(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise bad_request(f'Invalid value: "{text}": resourceVersion must be a number')
+    return int(text)
+
+
+def _list_faults(options: Options) -> list[FieldError]:
+    faults = []
+    if options.initial is not None:
+        faults.append(
+            forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list")
+        )
+    match = options.match
+    if not match:
+        return faults
+    path = "resourceVersionMatch"
+    if options.revision is None:
+        why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+        faults.append(forbidden_field(path, why))
+    if options.token:
+        why = "resourceVersionMatch is forbidden when continue is provided"
+        faults.append(forbidden_field(path, why))
+    if match not in MATCHES:
+        faults.append(not_supported(path, match, MATCHES))
+    if match == "Exact" and options.revision == 0:
+        why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+        faults.append(forbidden_field(path, why))
+    return faults
+
+
+def _watch_faults(options: Options) -> list[FieldError]:
+    path = "resourceVersionMatch"
+    if options.initial is None:
+        if options.match:
+            why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            return [forbidden_field(path, why)]
+        return []
+    if options.match != "NotOlderThan":
+        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        return [forbidden_field(path, why)]
+    if options.initial and not options.bookmarks:
+        why = "sendInitialEvents requires setting allowWatchBookmarks to true"
+        return [forbidden_field("allowWatchBookmarks", why)]
+    return []
+
+
+def too_large(wanted: int, current: int) -> StatusError:
+    """504: the revision asked for does not exist yet."""
+    message = f"Timeout: Too large resource version: {wanted}, current: {current}"
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    return StatusError(504, "Timeout", message, {"causes": [cause], "retryAfterSeconds": 1})

@@ -1,0 +1,68 @@
+"""patch: an object is changed by a JSON patch, a merge patch or a strategic merge patch."""
+
+from typing import Any
+
+from petset.api import decode
+from petset.api.errors import bad_request, unsupported_media_type
+from petset.api.meta import MutableObj
+from petset.api.patch import json as json_patch
+from petset.api.patch import merge, strategic
+from petset.api.resource import Resource
+from petset.apiserver import answer, body, negotiate, write
+from petset.apiserver.call import Call
+from petset.apiserver.objects import Change
+from petset.apiserver.verbs import options
+from petset.base.http import Reply
+
+JSON_PATCH = "application/json-patch+json"
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+TYPES = (JSON_PATCH, MERGE, STRATEGIC)
+
+
+async def patch(call: Call) -> Reply:
+    """Patch the object (or its status)."""
+    call.format = negotiate.choose(call.request.headers.get("accept", ""), negotiate.OBJECT)
+    media = patch_type(call)
+    options.read_write_options(call, "PatchOptions")
+    change = reader(call, call.route.resource, media)
+    about = write.STATUS if call.route.subresource == "status" else write.MAIN
+
+    def change_stored(old: MutableObj) -> MutableObj:
+        return call.inward(change(call.outward(old)))
+
+    written = await write.update(call, change_stored, about=about)
+    return answer.stored(call, written.value)
+
+
+def patch_type(call: Call) -> str:
+    """The patch's media type. Raises StatusError 415 for unknown ones, 501 for apply."""
+    media = negotiate.content_type(call.request.headers.get("content-type", ""))
+    if media == APPLY:
+        raise body.refuse_apply()
+    if media not in TYPES:
+        raise unsupported_media_type(TYPES)
+    return media
+
+
+def reader(call: Call, kind: Resource, media: str = "") -> Change:
+    """The patch in the body as a function from an object to the patched one, checked."""
+    media = media or patch_type(call)
+    given = decode.parse_json(call.request.body)
+    if media != JSON_PATCH and not isinstance(given, dict):
+        raise bad_request("the patch has to be a JSON object")
+    text = call.request.body.decode(errors="replace")
+
+    def change(old: MutableObj) -> MutableObj:
+        return body.read_patched(call, kind, _apply(old, given, media, kind), text)
+
+    return change
+
+
+def _apply(old: MutableObj, given: Any, media: str, kind: Resource) -> MutableObj:
+    if media == JSON_PATCH:
+        return json_patch.apply(old, given)
+    if media == MERGE:
+        return merge.apply(old, given)
+    return strategic.apply(old, given, kind.schema)

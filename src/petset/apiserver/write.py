@@ -1,0 +1,353 @@
+"""The way of every write: metadata, defaults, admission, validation, compare-and-swap.
+
+Invariant: between reading the newest state and handing the write to the store nothing is awaited,
+so a decision is never made on a state that another write of this server has replaced.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from petset.api import names
+from petset.api.check import semantically
+from petset.api.errors import (
+    FieldError,
+    StatusError,
+    already_exists,
+    bad_request,
+    conflict,
+    invalid,
+    invalid_object,
+    not_found,
+)
+from petset.api.meta import MutableObj, Obj, format_time, name_of
+from petset.api.prune import copy
+from petset.apiserver import objects
+from petset.apiserver.admission import chain
+from petset.apiserver.call import Call
+from petset.apiserver.objects import Change
+from petset.store.types import ConflictError, Item
+
+NAME_TRIES = 8
+WRITE_TRIES = 16
+GENERATED_BASE_MAX = 58
+_SERVER_OWNED = (
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came of a write.
+
+    Attributes:
+        value: the object's bytes as stored, or as they would be (dry run).
+        changed: whether anything was written.
+        gone: whether the write removed the object.
+    """
+
+    value: bytes
+    changed: bool = True
+    gone: bool = False
+
+
+def attributes(call: Call, operation: str) -> chain.Attributes:
+    """What admission is told of the request."""
+    route = call.route
+    return chain.Attributes(
+        operation=operation,
+        resource=route.resource,
+        subresource=route.subresource,
+        namespace=route.namespace,
+        name=route.name,
+        identity=call.identity,
+        view=call.backend.view,
+        config=call.backend.config,
+        now=call.backend.clock.now(),
+    )
+
+
+# -- create ---------------------------------------------------------------------------------------
+
+
+async def create(call: Call, obj: MutableObj) -> Written:
+    """Store a new object. `obj` is the caller's own and is changed."""
+    _own_metadata(call, obj)
+    behaviour, resource = call.behaviour, call.route.resource
+    behaviour.default(obj)
+    attrs = attributes(call, chain.CREATE)
+    chain.mutate(attrs, obj, None)
+    if resource.has_status:
+        obj.pop("status", None)
+    behaviour.prepare_create(obj)
+    if behaviour.generation:
+        obj["metadata"]["generation"] = 1
+    generated = _generates(obj)
+    for attempt in range(NAME_TRIES):
+        if generated:
+            base = obj["metadata"]["generateName"][:GENERATED_BASE_MAX]
+            obj["metadata"]["name"] = base + call.backend.ids.suffix()
+        if attempt == 0:
+            _check_new(call, obj, attrs)
+        try:
+            return await _put_new(call, obj)
+        except ConflictError as error:
+            if not generated:
+                raise _exists(call, obj, error) from None
+    raise _no_name_left(call, obj)
+
+
+def _generates(obj: Obj) -> bool:
+    meta = obj["metadata"]
+    return bool(not meta.get("name") and meta.get("generateName"))
+
+
+def _own_metadata(call: Call, obj: MutableObj) -> None:
+    meta = obj["metadata"] = dict(obj.get("metadata") or {})
+    if meta.get("resourceVersion"):
+        raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
+    for key in (*_SERVER_OWNED, "resourceVersion", "managedFields", "selfLink"):
+        meta.pop(key, None)
+    fit_namespace(call, meta)
+    if call.route.name and meta.setdefault("name", call.route.name) != call.route.name:
+        raise _name_mismatch(meta["name"], call.route.name)
+    meta["uid"] = call.backend.ids.uid()
+    meta["creationTimestamp"] = format_time(call.backend.clock.now())
+    for key in ("generateName", "name", "labels", "annotations", "ownerReferences", "finalizers"):
+        if key in meta and not meta[key]:
+            del meta[key]
+
+
+def fit_namespace(call: Call, meta: MutableObj) -> None:
+    """Give the object the URL's namespace. Raises StatusError 400 when it names another one."""
+    route = call.route
+    if not route.resource.namespaced:
+        if not meta.get("namespace"):
+            meta.pop("namespace", None)
+        return
+    if not meta.get("namespace"):
+        meta["namespace"] = route.namespace
+    if meta["namespace"] != route.namespace:
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+
+
+def _check_new(call: Call, obj: Obj, attrs: chain.Attributes) -> None:
+    behaviour, resource = call.behaviour, call.route.resource
+    faults = names.validate_metadata(obj, resource.namespaced, behaviour.name_rule)
+    refuse(call, obj, [*faults, *behaviour.validate(obj)])
+    chain.validate(attrs, obj, None)
+    call.warn(behaviour.warnings(obj))
+
+
+def refuse(call: Call, obj: Obj, faults: Sequence[FieldError]) -> None:
+    """Raise StatusError 422 if there are faults."""
+    if faults:
+        resource = call.route.resource
+        raise invalid_object(resource.group, resource.kind, name_of(obj), faults)
+
+
+async def _put_new(call: Call, obj: Obj) -> Written:
+    backend, resource = call.backend, call.route.stored
+    key = f"{resource.id}/{obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"
+    if call.dry_run:
+        found = backend.store.head(key)
+        if found is not None:
+            raise ConflictError(key, found)
+        with backend.services.reserve(resource.id, obj, None, keep=False) as final:
+            return Written(objects.at_revision(objects.arrange(final), 0), changed=False)
+    with backend.services.reserve(resource.id, obj, None) as final:
+        item = await backend.store.put(key, objects.maker(final), expect=0)
+        return Written(item.value)
+
+
+def _exists(call: Call, obj: Obj, error: ConflictError) -> StatusError:
+    found = already_exists(call.route.resource.id, name_of(obj))
+    current = objects.decode_item(error.current)
+    if current and current["metadata"].get("deletionTimestamp"):
+        message = f"object is being deleted: {found.message}"
+        return StatusError(found.code, found.reason, message, found.details)
+    return found
+
+
+def _no_name_left(call: Call, obj: Obj) -> StatusError:
+    found = already_exists(call.route.resource.id, name_of(obj))
+    message = f"{found.message}, the server was not able to generate a unique name for the object"
+    return StatusError(409, "AlreadyExists", message, {**found.details, "retryAfterSeconds": 1})
+
+
+def _name_mismatch(given: str, wanted: str) -> StatusError:
+    return bad_request(
+        f"the name of the object ({given}) does not match the name on the URL ({wanted})"
+    )
+
+
+# -- update ---------------------------------------------------------------------------------------
+
+
+MAIN, STATUS, PART = "main", "status", "part"
+"""What an update is about: the object without its status; its status; a part that the server
+itself has checked (a binding, finalizers of a namespace)."""
+
+
+async def update(call: Call, change: Change, *, name: str = "", about: str = MAIN) -> Written:
+    """Replace an object by what `change` makes of it, again if another write comes between."""
+    route = call.route
+    name = name or route.name
+    key = f"{route.stored.id}/{route.namespace}/{name}"
+    for _ in range(WRITE_TRIES):
+        item = call.backend.store.head(key)
+        if item is None:
+            raise not_found(route.resource.id, name)
+        try:
+            return await _update_once(call, item, change, about)
+        except ConflictError:
+            continue
+    raise conflict(route.resource.id, name)
+
+
+async def _update_once(call: Call, item: Item, change: Change, about: str) -> Written:
+    old = objects.decode(item.value)
+    new = change(objects.decode(item.value))
+    _carry_metadata(call, new, old, item.revision)
+    attrs = attributes(call, chain.UPDATE)
+    faults: list[FieldError] = []
+    if about == STATUS:
+        new = _only_status(call, new, old)
+        faults = call.behaviour.validate_status(new, old)
+    elif about == MAIN:
+        faults = _prepare_main(call, new, old, attrs)
+    faults = [*names.validate_metadata_update(new, old), *faults]
+    refuse(call, new, faults)
+    chain.validate(attrs, new, old)
+    if new == old:
+        return Written(item.value, changed=False)
+    return await store_change(call, item, new, old)
+
+
+def _prepare_main(
+    call: Call, new: MutableObj, old: Obj, attrs: chain.Attributes
+) -> list[FieldError]:
+    behaviour, resource = call.behaviour, call.route.resource
+    behaviour.default(new)
+    chain.mutate(attrs, new, old)
+    if resource.has_status:
+        new.pop("status", None)
+        if "status" in old:
+            new["status"] = copy(old["status"])
+    behaviour.prepare_update(new, old)
+    count_generation(call, new, old)
+    faults = list(behaviour.validate_update(new, old))
+    if not behaviour.validates_update_alone:
+        faults = [*behaviour.validate(new), *faults]
+    call.warn(behaviour.warnings(new))
+    return faults
+
+
+def count_generation(call: Call, new: MutableObj, old: Obj) -> None:
+    """Raise metadata.generation if the spec differs."""
+    if not call.behaviour.generation:
+        return
+    before = old["metadata"].get("generation", 0)
+    if new.get("spec") != old.get("spec") and semantically(new.get("spec")) != semantically(
+        old.get("spec")
+    ):
+        new["metadata"]["generation"] = before + 1
+
+
+def _only_status(call: Call, new: MutableObj, old: Obj) -> MutableObj:
+    """The old object with the new status; of metadata, what upstream lets through."""
+    result = {**old}
+    meta = dict(old["metadata"])
+    if call.route.stored.id in ("nodes", "pods"):
+        for key in ("labels", "annotations"):
+            meta.pop(key, None)
+            if new["metadata"].get(key):
+                meta[key] = new["metadata"][key]
+    result["metadata"] = meta
+    result.pop("status", None)
+    if new.get("status") is not None:
+        result["status"] = new["status"]
+    return result
+
+
+def _carry_metadata(call: Call, new: MutableObj, old: Obj, revision: int) -> None:
+    """Check the preconditions in `new` and give it what the server owns."""
+    before = old["metadata"]
+    meta = new["metadata"] = dict(new.get("metadata") or {})
+    name = before["name"]
+    if meta.setdefault("name", name) != name:
+        raise _name_mismatch(meta["name"], name)
+    fit_namespace(call, meta)
+    check_version(call, meta, name, revision)
+    if meta.get("uid") and meta["uid"] != before["uid"]:
+        why = (
+            f"Precondition failed: UID in precondition: {meta['uid']}, "
+            f"UID in object meta: {before['uid']}"
+        )
+        raise conflict(call.route.resource.id, name, why)
+    for key in (*_SERVER_OWNED, "resourceVersion", "generateName"):
+        meta.pop(key, None)
+        if key in before:
+            meta[key] = before[key]
+    for key in ("managedFields", "selfLink"):
+        meta.pop(key, None)
+    for key in ("labels", "annotations", "ownerReferences", "finalizers"):
+        if key in meta and not meta[key]:
+            del meta[key]
+    new["kind"], new["apiVersion"] = old["kind"], old["apiVersion"]
+
+
+def check_version(call: Call, meta: Obj, name: str, revision: int) -> None:
+    """Raise StatusError where the resourceVersion in `meta` does not allow the write."""
+    wanted = meta.get("resourceVersion")
+    if wanted:
+        if wanted != str(revision):
+            raise conflict(call.route.resource.id, name)
+        return
+    if call.request.method == "PUT" and not call.behaviour.unconditional_update:
+        fault = invalid("metadata.resourceVersion", 0, "must be specified for an update")
+        text = fault.message.replace("Invalid value: 0:", "Invalid value: 0x0:")
+        resource = call.route.resource
+        raise invalid_object(
+            resource.group, resource.kind, name, [FieldError(fault.field, fault.reason, text)]
+        )
+
+
+async def store_change(call: Call, item: Item, new: MutableObj, old: Obj) -> Written:
+    """Write `new` over `item`, or remove it if that was all its deletion waited for."""
+    backend = call.backend
+    if is_finished(new, old):
+        if call.dry_run:
+            return Written(objects.at_revision(objects.arrange(new), 0), False, gone=True)
+        return await remove(call, item, new)
+    resource_id = call.route.stored.id
+    if call.dry_run:
+        with backend.services.reserve(resource_id, new, old, keep=False) as final:
+            value = objects.at_revision(objects.arrange(final), item.revision)
+            return Written(value, changed=False)
+    with backend.services.reserve(resource_id, new, old) as final:
+        written = await backend.store.put(item.key, objects.maker(final), expect=item.revision)
+        return Written(written.value)
+
+
+def is_finished(new: Obj, old: Obj) -> bool:
+    """Whether the object's deletion waited for nothing but this write."""
+    meta = new["metadata"]
+    if not old["metadata"].get("deletionTimestamp") or meta.get("finalizers"):
+        return False
+    if new.get("kind") == "Namespace" and (new.get("spec") or {}).get("finalizers"):
+        return False
+    return not meta.get("deletionGracePeriodSeconds")
+
+
+async def remove(call: Call, item: Item, last: Obj) -> Written:
+    """Take the object out of the store; `last` is its last state."""
+    backend = call.backend
+    gone = await backend.store.delete(item.key, objects.maker(last), expect=item.revision)
+    backend.services.forget(call.route.stored.id, last)
+    return Written(gone.value, gone=True)
