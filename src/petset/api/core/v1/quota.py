@@ -1,6 +1,7 @@
 """ResourceQuota and LimitRange: canonical amounts, validation, columns."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 from petset.api.check import Faults, child, items
@@ -75,7 +76,7 @@ def _limit_faults(path: str, limit: Obj) -> Faults:
             yield from name_faults(where, name)
             yield from amount_faults(where, name, amount)
     order = ("min", "defaultRequest", "default", "max")
-    for low, high in zip(order, order[1:], strict=False):
+    for low, high in pairwise(order):
         for name, amount in child(limit, low).items():
             below, above = parsed(amount), parsed(child(limit, high).get(name))
             if below is not None and above is not None and below > above:

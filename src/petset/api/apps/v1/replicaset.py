@@ -1,0 +1,118 @@
+"""ReplicaSet: defaults, validation, columns."""
+
+from typing import Any
+
+from petset.api.check import Faults, child, fill, member, non_negative, number, semantically
+from petset.api.errors import FieldError, invalid
+from petset.api.kind import Behaviour, Column, Table
+from petset.api.meta import MutableObj, Obj, name_of
+from petset.api.podtemplate import (
+    CONTAINERS,
+    IMAGES,
+    SELECTOR,
+    container_cells,
+    default_in,
+    endless_faults,
+    selector_cell,
+    selector_faults,
+    template_faults,
+    warnings_of,
+)
+from petset.api.table import AGE, NAME, age_of
+
+_COUNTS = (
+    "fullyLabeledReplicas",
+    "readyReplicas",
+    "availableReplicas",
+)
+
+
+def default(replicaset: MutableObj) -> None:
+    """One replica, and the template's defaults."""
+    spec = member(replicaset, "spec")
+    fill(spec, "replicas", 1)
+    default_in(spec)
+
+
+def prepare_create(replicaset: MutableObj) -> None:
+    """The count that the status always shows."""
+    replicaset["status"] = {"replicas": 0}
+
+
+def validate(replicaset: Obj) -> list[FieldError]:
+    """Every fault of a replica set."""
+    spec = child(replicaset, "spec")
+    template = child(spec, "template")
+    return [
+        *non_negative("spec.replicas", spec.get("replicas")),
+        *non_negative("spec.minReadySeconds", spec.get("minReadySeconds")),
+        *selector_faults(spec, "deployment"),
+        *template_faults("spec.template", template),
+        *endless_faults("spec.template", template, "ReplicaSet"),
+    ]
+
+
+def frozen_selector(new: Obj, old: Obj) -> list[FieldError]:
+    """The selector of a workload never changes."""
+    after, before = (child(obj, "spec").get("selector") for obj in (new, old))
+    if semantically(after) == semantically(before):
+        return []
+    return [invalid("spec.selector", after, "field is immutable")]
+
+
+def counts_faults(new: Obj, counts: tuple[str, ...]) -> Faults:
+    """Counts are not negative, and no part is larger than the whole."""
+    status = child(new, "status")
+    for key in ("replicas", *counts, "observedGeneration", "collisionCount"):
+        yield from non_negative(f"status.{key}", status.get(key))
+    for key in counts:
+        if number(status.get(key)) > number(status.get("replicas")):
+            yield invalid(
+                f"status.{key}", status.get(key), "cannot be greater than status.replicas"
+            )
+    if number(status.get("availableReplicas")) > number(status.get("readyReplicas")):
+        yield invalid(
+            "status.availableReplicas",
+            status.get("availableReplicas"),
+            "cannot be greater than readyReplicas",
+        )
+
+
+def _cells(replicaset: Obj, now: float) -> list[Any]:
+    spec, status = child(replicaset, "spec"), child(replicaset, "status")
+    return [
+        name_of(replicaset),
+        number(spec.get("replicas")),
+        number(status.get("replicas")),
+        number(status.get("readyReplicas")),
+        age_of(replicaset, now),
+        *container_cells(child(spec, "template")),
+        selector_cell(replicaset),
+    ]
+
+
+TABLE = Table(
+    (
+        NAME,
+        Column("Desired", type="integer"),
+        Column("Current", type="integer"),
+        Column("Ready", type="integer"),
+        AGE,
+        CONTAINERS,
+        IMAGES,
+        SELECTOR,
+    ),
+    _cells,
+)
+
+BEHAVIOUR = Behaviour(
+    default=default,
+    prepare_create=prepare_create,
+    validate=validate,
+    validate_update=frozen_selector,
+    validate_status=lambda new, old: list(counts_faults(new, _COUNTS)),
+    warnings=warnings_of,
+    fields={"status.replicas": lambda rs: str(number(child(rs, "status").get("replicas")))},
+    table=TABLE,
+    generation=True,
+)

@@ -1,0 +1,1 @@
+"""autoscaling: kinds of the group `autoscaling`."""

@@ -1,0 +1,1 @@
+"""autoscaling/v2: defaults, validation, fields and columns of its kinds, one file each."""

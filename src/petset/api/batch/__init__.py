@@ -1,0 +1,1 @@
+"""batch: kinds of the group `batch`."""

@@ -1,0 +1,1 @@
+"""batch/v1: defaults, validation, fields and columns of its kinds, one file each."""

@@ -1,0 +1,1 @@
+"""certificates: kinds of the group `certificates.k8s.io`."""

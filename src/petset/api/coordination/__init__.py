@@ -1,0 +1,1 @@
+"""coordination: kinds of the group `coordination.k8s.io`."""

@@ -1,0 +1,1 @@
+"""discovery_k8s/v1: defaults, validation, fields and columns of its kinds, one file each."""

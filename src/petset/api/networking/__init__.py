@@ -1,0 +1,1 @@
+"""networking: kinds of the group `networking.k8s.io`."""

@@ -1,0 +1,1 @@
+"""policy: kinds of the group `policy`."""

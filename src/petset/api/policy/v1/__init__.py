@@ -1,0 +1,1 @@
+"""policy/v1: defaults, validation, fields and columns of its kinds, one file each."""

@@ -1,0 +1,1 @@
+"""rbac: kinds of the group `rbac.authorization.k8s.io`."""

@@ -1,0 +1,1 @@
+"""scheduling: kinds of the group `scheduling.k8s.io`."""

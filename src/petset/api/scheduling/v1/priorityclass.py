@@ -1,0 +1,71 @@
+"""PriorityClass: defaults, validation, update rules, columns."""
+
+from typing import Any
+
+from petset.api.check import fill, number, one_of
+from petset.api.errors import FieldError, forbidden_field
+from petset.api.kind import Behaviour, Column, Table
+from petset.api.meta import MutableObj, Obj, name_of
+from petset.api.table import AGE, NAME, age_of
+
+HIGHEST = 1_000_000_000
+"""The highest value that users may give; system classes are above."""
+
+SYSTEM = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
+POLICIES = ("Never", "PreemptLowerPriority")
+
+
+def default(priority: MutableObj) -> None:
+    """Pods of a class preempt others unless it says they never do."""
+    fill(priority, "preemptionPolicy", "PreemptLowerPriority")
+
+
+def validate(priority: Obj) -> list[FieldError]:
+    """Every fault of a class: reserved names and values."""
+    name, value = name_of(priority), number(priority.get("value"))
+    faults: list[FieldError] = []
+    if name.startswith("system-"):
+        if SYSTEM.get(name) != value:
+            words = "priority class names with 'system-' prefix are reserved for system use only"
+            faults.append(forbidden_field("metadata.name", words))
+    elif value > HIGHEST:
+        words = f"maximum allowed value of a user defined priority is {HIGHEST}"
+        faults.append(forbidden_field("value", words))
+    faults += one_of("preemptionPolicy", priority.get("preemptionPolicy"), POLICIES)
+    return faults
+
+
+def validate_update(new: Obj, old: Obj) -> list[FieldError]:
+    """The value and the preemption policy stay."""
+    faults = []
+    if number(new.get("value")) != number(old.get("value")):
+        faults.append(forbidden_field("value", "may not be changed in an update."))
+    if new.get("preemptionPolicy") != old.get("preemptionPolicy"):
+        faults.append(forbidden_field("preemptionPolicy", "may not be changed in an update."))
+    return faults
+
+
+def _cells(priority: Obj, now: float) -> list[Any]:
+    return [
+        name_of(priority),
+        number(priority.get("value")),
+        bool(priority.get("globalDefault")),
+        age_of(priority, now),
+        priority.get("preemptionPolicy") or "",
+    ]
+
+
+TABLE = Table(
+    (
+        NAME,
+        Column("Value", type="integer"),
+        Column("Global-Default", type="boolean"),
+        AGE,
+        Column("PreemptionPolicy"),
+    ),
+    _cells,
+)
+
+BEHAVIOUR = Behaviour(
+    default=default, validate=validate, validate_update=validate_update, table=TABLE
+)

@@ -1,0 +1,1 @@
+"""storage: kinds of the group `storage.k8s.io`."""
