@@ -49,9 +49,8 @@ def success(details: Mapping[str, Any] | None = None, code: int = 0) -> dict[str
 
 def stored(call: Call, value: bytes, status: int = 200) -> Response:
     """One object that the store keeps, as it is or converted to the version asked for."""
-    value = call.served(value)
     if not call.format.form:
-        return _encoded(call, value, status)
+        return _encoded(call, call.served(value), status)
     return value_of(call, orjson.loads(value), status)
 
 
@@ -72,7 +71,7 @@ def behaviour_of(call: Call) -> Behaviour:
     sub = call.route.find_subresource()
     if sub is not None and sub.kind != call.route.resource.kind:
         return Behaviour()
-    return call.behaviour
+    return call.shown
 
 
 def listed(
@@ -80,14 +79,14 @@ def listed(
 ) -> Response:
     """A list of stored objects with the list's metadata."""
     shape = call.format
-    if call.route.converts:
-        values = [call.served(value) for value in values]
     if not shape.form:
+        if call.route.converts:
+            values = [call.served(value) for value in values]
         return _encoded(call, splice(call, values, meta), 200)
     objs = [orjson.loads(value) for value in values]
     if shape.form == "Table":
         now = call.backend.clock.now()
-        body = table.render(behaviour or call.behaviour, objs, now, include_of(call), shape.version)
+        body = table.render(behaviour or call.shown, objs, now, include_of(call), shape.version)
         body["metadata"] = dict(meta)
     else:
         body = {

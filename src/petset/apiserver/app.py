@@ -71,7 +71,7 @@ class App:
         )
         self.metrics = Metrics(store, hub)
         self._health = {name: Health(name) for name in ("healthz", "livez", "readyz")}
-        self._public = Public(self.config, self._health, self.metrics)
+        self._public = Public(self.config, clock, self._health, self.metrics)
         self._audit_prefix = ids.uid()[:24]
         self._audit_count = 0
         self._ready = self._closing = False

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from petset.apiserver import conversion as convert
+from petset.api import convert
+from petset.api.behaviours import behaviour
 from petset.api.kind import Behaviour
 from petset.api.meta import MutableObj
 from petset.apiserver import objects
@@ -59,6 +60,11 @@ class Call:
         self.warnings.extend(texts)
 
     @property
+    def shown(self) -> Behaviour:
+        """The behaviour of the version that is served: its selectable fields, how it prints."""
+        return behaviour(self.route.resource.id) if self.route.converts else self.behaviour
+
+    @property
     def agent(self) -> str:
         """The request's User-Agent."""
         return self.request.headers.get("user-agent", "")
@@ -67,13 +73,13 @@ class Call:
         """An object as served, in the form that is stored."""
         if not self.route.converts:
             return obj
-        return convert.convert(obj, self.route.resource, self.route.stored)
+        return dict(convert.to_storage(self.route.resource, obj))
 
     def outward(self, obj: MutableObj) -> MutableObj:
         """A stored object, in the form that is served."""
         if not self.route.converts:
             return obj
-        return convert.convert(obj, self.route.stored, self.route.resource)
+        return dict(convert.from_storage(self.route.resource, obj))
 
     def served(self, value: bytes) -> bytes:
         """The bytes of a stored object, in the form that is served."""

@@ -10,6 +10,7 @@ from petset.apiserver.config import Config
 from petset.apiserver.health import Health
 from petset.apiserver.metrics import CONTENT_TYPE, Metrics
 from petset.apiserver.route import NotFoundPathError
+from petset.base.clock import Clock
 from petset.base.http import Request, Response
 
 Answer = Callable[[Request], Response]
@@ -18,8 +19,11 @@ Answer = Callable[[Request], Response]
 class Public:
     """Answers for the paths that are no resources."""
 
-    def __init__(self, config: Config, health: Mapping[str, Health], metrics: Metrics) -> None:
+    def __init__(
+        self, config: Config, clock: Clock, health: Mapping[str, Health], metrics: Metrics
+    ) -> None:
         self._config = config
+        self._clock = clock
         self._health = health
         self._metrics = metrics
         self._exact: dict[str, Answer] = {
@@ -38,12 +42,19 @@ class Public:
         first = path.split("/", 2)[1]
         if first in self._health:
             return await self._health[first].answer(request)
-        found = self._exact.get(path) or _below(path)
+        found = self._exact.get(path) or self._below(path)
         if found is None:
             raise NotFoundPathError
         if request.method not in ("GET", "HEAD"):
             raise method_not_allowed()
         return found(request)
+
+    def _below(self, path: str) -> Answer | None:
+        if path.startswith("/openapi/v3/"):
+            return lambda request: documents.openapi_document(request, self._clock.now())
+        if path.startswith(("/api/", "/apis/")):
+            return documents.group_or_version
+        return None
 
     def _index(self, request: Request) -> Response:
         paths = sorted({*self._exact, *documents.paths(), *(f"/{n}" for n in self._health)} - {"/"})
@@ -70,14 +81,6 @@ class Public:
     def _metrics_text(self, request: Request) -> Response:
         del request
         return Response(200, (("Content-Type", CONTENT_TYPE),), self._metrics.render())
-
-
-def _below(path: str) -> Answer | None:
-    if path.startswith("/openapi/v3/"):
-        return documents.openapi_document
-    if path.startswith(("/api/", "/apis/")):
-        return documents.group_or_version
-    return None
 
 
 def _machine() -> str:

@@ -26,7 +26,7 @@ async def delete_collection(call: Call) -> Reply:
     call.format = negotiate.choose(request.headers.get("accept", ""), negotiate.LIST)
     given = options.read_delete_options(call)
     bounds = listing.of_request(request, watch=False)
-    chosen = selection.of_request(request, route.resource, call.behaviour, "")
+    chosen = selection.of_request(request, route.resource, call.shown, "")
     snapshot = call.backend.store.list(route.prefix)
     matched: list[bytes] = []
     for item in snapshot.items:

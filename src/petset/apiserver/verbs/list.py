@@ -26,7 +26,7 @@ async def list_objects(call: Call) -> Reply:
     route, request = call.route, call.request
     call.format = negotiate.choose(request.headers.get("accept", ""), negotiate.LIST)
     options = listing.of_request(request, watch=False)
-    chosen = selection.of_request(request, route.resource, call.behaviour, route.name)
+    chosen = selection.of_request(request, route.resource, call.shown, route.name)
     store = call.backend.store
     token = listing.decode_token(options.token, f"{route.resource.id}/") if options.token else None
     snapshot = await _snapshot(store, call, options, token, chosen)

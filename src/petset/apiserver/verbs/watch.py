@@ -32,7 +32,7 @@ async def watch(call: Call) -> Reply:
     request, route = call.request, call.route
     call.format = negotiate.choose(request.headers.get("accept", ""), negotiate.WATCH)
     options = listing.of_request(request, watch=True)
-    chosen = selection.of_request(request, route.resource, call.behaviour, route.name)
+    chosen = selection.of_request(request, route.resource, call.shown, route.name)
     await await_revision(call.backend.store, options.revision or 0)
     session = Session(call, options, Encoder(call, chosen, answer.include_of(call)))
     return Stream(session.run, headers=answer.JSON_HEADERS)
@@ -46,7 +46,7 @@ class Encoder:
         self.format = call.format
         self._include = include
         self._resource = call.route.resource
-        self._behaviour = call.behaviour
+        self._behaviour = call.shown
         self._clock = call.backend.clock
         self._served = call.served if call.route.converts else None
 
@@ -62,10 +62,10 @@ class Encoder:
 
     def lines(self, pairs: Iterator[tuple[bytes, bytes]], fresh: bool) -> bytes:
         """Lines for pairs of event type and stored object."""
-        if self._served is not None:
-            served = self._served
-            pairs = ((kind, served(value)) for kind, value in pairs)
         if not self.format.form:
+            if self._served is not None:
+                served = self._served
+                pairs = ((kind, served(value)) for kind, value in pairs)
             return b"".join([b'{"type":"%s","object":%s}\n' % pair for pair in pairs])
         out: list[bytes] = []
         for kind, value in pairs:
