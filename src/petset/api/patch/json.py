@@ -39,18 +39,25 @@ def apply(original: Obj, patch: Any) -> MutableObj:
 
 def _run(document: Any, patch: list[Obj]) -> Any:
     copied = 0
-    try:
-        for operation in patch:
+    for index, operation in enumerate(patch):
+        try:
             if operation.get("op") == "copy":
                 copied += _size(document, operation)
-                if copied > COPIED_BYTES_MAX:
-                    raise _failed(f"copies add more than {COPIED_BYTES_MAX} bytes")
+            if copied > COPIED_BYTES_MAX:
+                raise _failed(f"the copies of the patch add more than {COPIED_BYTES_MAX} bytes")
             document = jsonpatch.JsonPatch([operation]).apply(document, in_place=True)
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
-        raise _failed(str(error)) from None
-    except (TypeError, RecursionError) as error:  # a path through a scalar; endless nesting
-        raise _failed(str(error)) from None
+        except _FAILURES:
+            what = " ".join(f"{k}={errors.show(operation.get(k))}" for k in ("op", "path", "from"))
+            raise _failed(f"operation {index} does not apply: {what}") from None
     return document
+
+
+_FAILURES = (
+    jsonpatch.JsonPatchException,
+    jsonpointer.JsonPointerException,
+    TypeError,  # a path that leads through a scalar
+    RecursionError,  # copies of copies, nested without end
+)
 
 
 def _size(document: Any, operation: Obj) -> int:
