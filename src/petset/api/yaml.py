@@ -5,6 +5,7 @@ Kubernetes' own decoder (times and base-60 numbers stay text, yes/no/on/off are 
 alias becomes a copy of its own, and both depth and size are bounded.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -152,17 +153,18 @@ def _scalar(event: events.ScalarEvent) -> Any:
 def _plain(text: str) -> Any:
     if text in _WORDS:
         return _WORDS[text]
+    if len(text) > 60:  # no number that JSON or any field could hold
+        return text
     if _INT.fullmatch(text):
         return _integer(text.replace("_", ""))
     if _FLOAT.fullmatch(text):
-        return float(text.replace("_", ""))
+        number = float(text.replace("_", ""))
+        return number if math.isfinite(number) else text
     return text
 
 
-def _integer(text: str) -> int | float:
+def _integer(text: str) -> int:
     digits = text.lstrip("+-")
-    if len(digits) > 60:
-        return float(text)
     octal = len(digits) > 1 and digits.isdecimal() and digits[0] == "0"
     number = int(digits, 8) if octal else int(digits, 0)
     return -number if text[0] == "-" else number
