@@ -15,8 +15,9 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from petset.apiserver.app import App
+from petset.apiserver.app import App, refusal
 from petset.apiserver.config import Config as ServerConfig
+from petset.apiserver.kubelet import tls_connect
 from petset.base import edge, log, tlsconfig
 from petset.base.clock import SystemClock
 from petset.base.http import Handler, Identity
@@ -71,8 +72,9 @@ async def _run(where: paths.Paths, cluster: state.Cluster, ready_fd: int) -> Non
     store = await open_store(where.store, clock=clock)
     try:
         async with _serving(where, cluster, store, clock, ids) as app:
+            process.tell(ready_fd, "ok")
             work = asyncio.create_task(_control(app, where, clock, ids), name="controllers")
-            await _say_ready(app, work, ready_fd)
+            _settle_memory()
             ending = asyncio.create_task(stop.wait(), name="stop")
             await asyncio.wait([work, ending], return_when=asyncio.FIRST_COMPLETED)
             await _end(work, ending)
@@ -86,7 +88,12 @@ async def _serving(
 ) -> AsyncIterator[App]:
     """The API on the user's address and on the cluster's LAN, for agents and pods."""
     config = ServerConfig(advertise_address=cluster.host_ip, secure_port=cluster.port)
-    app = App(store, clock, ids, config=config, connect=_towards_agents(where))
+    towards = tlsconfig.client_context(
+        where.pki / "ca.crt",
+        where.pki / "apiserver-kubelet.crt",
+        where.pki / "apiserver-kubelet.key",
+    )
+    app = App(store, clock, ids, config=config, connect=tls_connect(towards))
     edges: list[edge.Edge] = []
     try:
         await app.start()
@@ -104,7 +111,7 @@ async def _listen(where: paths.Paths, host: str, port: int, handler: Handler) ->
         where.pki / "apiserver.crt", where.pki / "apiserver.key", where.pki / "ca.crt"
     )
     try:
-        return await edge.serve(handler, host=host, port=port, ssl=context)
+        return await edge.serve(handler, host=host, port=port, ssl=context, on_refuse=refusal)
     except OSError as error:
         why = os.strerror(error.errno or 0)
         raise RefusedError(f"port {port} on {host} cannot be had: {why}") from error
@@ -129,14 +136,8 @@ async def _control(app: App, where: paths.Paths, clock: SystemClock, ids: Ids) -
         group.create_task(scheduler.run(), name="scheduler")
 
 
-async def _say_ready(app: App, work: "asyncio.Task[None]", ready_fd: int) -> None:
-    """Tell `petset up` once /readyz is ok; then keep the collector away from what stays."""
-    waiting = asyncio.create_task(app.wait_ready(), name="ready")
-    await asyncio.wait([waiting, work], return_when=asyncio.FIRST_COMPLETED)
-    if work.done():
-        waiting.cancel()
-        work.result()
-    process.tell(ready_fd, "ok")
+def _settle_memory() -> None:
+    """Keep the collector away from what is loaded and stays."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
