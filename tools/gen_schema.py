@@ -5,7 +5,7 @@ lightkube-models (resources, verbs, subresources). What neither has (short names
 connect subresources) is written down here. Only stable group versions are taken; alpha and beta
 ones are left out.
 
-Usage: python -m tools.gen_schema [--check]. With --check nothing is written; the exit status is
+Usage: tools/gen_schema.py [--check]. With --check nothing is written; the exit status is
 1 if the committed files differ from what would be written.
 """
 
@@ -23,7 +23,9 @@ from typing import Any
 
 import orjson
 
-from tools import gen_openapi
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tools import gen_openapi  # noqa: E402 - found also when this file is run as a script
 
 Json = dict[str, Any]
 
