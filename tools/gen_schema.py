@@ -23,9 +23,9 @@ from typing import Any
 
 import orjson
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # when run as a script
 
-from tools import gen_openapi  # noqa: E402 - found also when this file is run as a script
+from tools import gen_openapi
 
 Json = dict[str, Any]
 
