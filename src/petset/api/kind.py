@@ -1,7 +1,7 @@
 """Behaviour of a kind as a value: what the generic verbs ask of it.
 
 One `Behaviour` per kind that petset acts on, made in `api/<group>/<version>/<kind>.py` and listed
-in `api/behaviours.py`. A kind without one gets `Behaviour()`: schema checks and metadata rules only.
+in `api/behaviours.py`. A kind without one gets `Behaviour()`: schema checks and metadata rules.
 """
 
 from collections.abc import Callable, Mapping, Sequence
