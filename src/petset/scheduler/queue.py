@@ -129,7 +129,10 @@ class Queue:
                 continue
             if healed is not None and entry.place == "waiting" and not healed & entry.filters:
                 continue
-            if not claim or claim in claims_of(entry.pod):
+            if not claim:
+                self._wake(entry)
+            elif claim in claims_of(entry.pod):
+                entry.ready_at = 0.0  # it waited for just that, so there is nothing to back off of
                 self._wake(entry)
 
     def close(self) -> None:
