@@ -1,6 +1,8 @@
 """The ordered list of controllers that the server runs."""
 
 from petset.controllers.endpointslice import controller as endpointslice
+from petset.controllers.garbage import controller as garbage
+from petset.controllers.namespace import controller as namespace
 from petset.controllers.statefulset import controller as statefulset
 from petset.controllers.volumebinder import controller as volumebinder
 from petset.reconcile.manager import Factory
@@ -9,5 +11,7 @@ CONTROLLERS: tuple[tuple[str, Factory], ...] = (
     ("statefulset", statefulset.make),
     ("endpointslice", endpointslice.make),
     ("volumebinder", volumebinder.make),
+    ("namespace", namespace.make),
+    ("garbage", garbage.make),
 )
 """(name, factory) in the order in which they are started."""
