@@ -9,7 +9,7 @@ Invariant: who is cancelled while waiting for a write does not undo it.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -82,6 +82,7 @@ class Log:
         self._head: dict[str, tuple[int, Item | None]] = {}
         self._pending: list[_Write] = []
         self._suspect: dict[str, Item | None] | None = None
+        self._repair_due = False
         self._busy = False
         self._scheduled = False
         self._closed = False
@@ -147,6 +148,8 @@ class Log:
         if self._closed:
             return
         self._closed = True
+        self._repair_due = True
+        self._schedule()
         await self._idle.wait()
         self._worker.submit(self._driver.close, _raise)
         await self._worker.close()
@@ -184,19 +187,22 @@ class Log:
             self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        """Hand out the next job, if there is one: a slice that is due, else a commit."""
+        """Hand out the next job, if there is one: a repair, else a slice, else a commit."""
         self._scheduled = False
+        self._busy = True
         upto = self._compaction.due(self._history.compacted)
-        if upto is not None:
-            self._busy = True
+        if self._suspect is not None and (self._repair_due or self._pending):
+            self._repair_due = False
+            repair = partial(self._driver.restore, self._revision, self._suspect)
+            self._worker.submit(repair, self._repaired)
+        elif upto is not None:
             self._worker.submit(partial(self._driver.compact, upto), partial(self._sliced, upto))
         elif self._pending:
-            self._busy = True
             batch, self._pending = self._pending[:BATCH_MAX], self._pending[BATCH_MAX:]
-            events = [write.event for write in batch]
-            job = partial(_commit, self._driver, events, self._revision, self._suspect)
-            self._worker.submit(job, partial(self._ended, batch))
+            commit = partial(self._driver.commit, [write.event for write in batch])
+            self._worker.submit(commit, partial(self._ended, batch))
         else:
+            self._busy = False
             self._idle.set()
 
     def _ended(self, batch: Sequence[_Write], error: BaseException | None) -> None:
@@ -204,10 +210,29 @@ class Log:
         self._busy = False
         try:
             if error is None:
-                self._suspect = None
                 self._publish(batch)
             else:
+                self._doubt({write.event.key for write in batch})
                 self._take_back(batch, error)
+        finally:
+            self._schedule()
+
+    def _doubt(self, keys: Iterable[str]) -> None:
+        """A call failed that may have changed `keys`: have that repaired, now and before commits.
+
+        Now, lest a restart shows a write that was refused; if that fails too, with the next write.
+        """
+        self._suspect = {**(self._suspect or {}), **{key: self._image.get(key) for key in keys}}
+        self._repair_due = True
+
+    def _repaired(self, error: BaseException | None) -> None:
+        """The driver has taken back what failed calls left, or could not."""
+        self._busy = False
+        try:
+            if error is None:
+                self._suspect = None
+            else:
+                self._take_back((), error)
         finally:
             self._schedule()
 
@@ -232,8 +257,6 @@ class Log:
         self._pending = []
         self._head = {}
         self._next = self._revision + 1
-        touched = {write.event.key: self._image.get(write.event.key) for write in batch}
-        self._suspect = {**(self._suspect or {}), **touched}
         for write in lost:
             if not write.future.done():
                 write.future.set_exception(UnavailableError(str(error)))
@@ -247,21 +270,10 @@ class Log:
             self._compaction.did(upto)
         else:
             self._compaction.failed()
-            self._suspect = self._suspect or {}
+            self._doubt(())
         self._schedule()
         if error is not None and not isinstance(error, DriverError):
             raise error
-
-
-def _commit(
-    driver: Driver,
-    events: Sequence[Event],
-    revision: int,
-    suspect: Mapping[str, Item | None] | None,
-) -> None:
-    if suspect is not None:
-        driver.restore(revision, suspect)
-    driver.commit(events)
 
 
 def _raise(error: BaseException | None) -> None:

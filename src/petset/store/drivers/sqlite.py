@@ -4,8 +4,9 @@
 state after is the `was` of the key's next row, or the row of `obj`, so that each value is written
 once per table. A deletion keeps its last state in its own row, because no later row has it.
 
-Invariant: after a failed call the connection is not trusted: it is opened anew, and what the
-failed call may have left is taken back, before anything else is committed.
+Invariant: after a failed call nothing is committed before it is certain that the failed call left
+nothing behind. Unless the disk was merely full (SQLite then writes nothing), the connection is not
+trusted any more but opened anew.
 """
 
 import contextlib
@@ -81,6 +82,7 @@ class SqliteDriver:
         self._synchronous = synchronous
         self._connect = connect
         self._db: sqlite3.Connection | None = None
+        self._doubtful = False
         self._lock = _lock(directory)
         try:
             self._db = self._open()
@@ -118,26 +120,19 @@ class SqliteDriver:
     def compact(self, upto: int) -> None:
         """Let go of the history up to and including revision `upto`. Raises DriverError.
 
-        Not synced: should it be lost, the rows are only let go of again. (After a failure the
-        connection is opened anew, which sets the level of syncing back.)
+        Not synced: should it be lost, the rows are only let go of again.
         """
         self._pragma("synchronous = NORMAL")
-        with self._transaction() as db:
-            db.execute("DELETE FROM log WHERE rev <= ?", (upto,))
-        self._pragma(f"synchronous = {self._synchronous}")
+        try:
+            with self._transaction() as db:
+                db.execute("DELETE FROM log WHERE rev <= ?", (upto,))
+        finally:
+            self._pragma(f"synchronous = {self._synchronous}")
 
     def restore(self, revision: int, rows: Mapping[str, Item | None]) -> None:
-        """Open the file anew and make durable that nothing after `revision` happened.
-
-        The old write-ahead log is emptied first: after a failed sync nobody knows which of its
-        pages are on the disk, so nothing more may be appended to it.
-        """
-        try:
-            self._disconnect()
-            self._db = self._open()
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        except (sqlite3.Error, OSError, StoreError) as error:
-            raise DriverError(f"cannot reopen {self._path}: {error}") from error
+        """Make durable that nothing after `revision` happened. Raises DriverError."""
+        if self._doubtful:
+            self._reopen()
         with self._transaction() as db:
             (found,) = db.execute("SELECT value FROM meta WHERE name = 'revision'").fetchone()
             if found < revision:
@@ -148,6 +143,20 @@ class SqliteDriver:
             db.executemany(REMOVE, [(key,) for key in rows])
             db.executemany(UPSERT, [_row(item) for item in rows.values() if item is not None])
             db.execute(SET_META, ("revision", revision))
+
+    def _reopen(self) -> None:
+        """Go on with a new connection and an empty write-ahead log.
+
+        After a failed sync nobody knows which pages of the log are on the disk, so nothing more
+        may be appended to it.
+        """
+        try:
+            self._disconnect()
+            self._db = self._open()
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except (sqlite3.Error, OSError, StoreError) as error:
+            raise DriverError(f"cannot reopen {self._path}: {error}") from error
+        self._doubtful = False
 
     def close(self) -> None:
         """Let go of the files."""
@@ -212,7 +221,8 @@ class SqliteDriver:
             self._db.execute("BEGIN IMMEDIATE")
             yield self._db
             self._db.execute("COMMIT")
-        except (sqlite3.Error, OSError) as error:
+        except sqlite3.Error as error:
+            self._doubtful |= getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL
             self._roll_back()
             raise DriverError(f"{self._path}: {error}") from error
         except BaseException:
@@ -222,14 +232,18 @@ class SqliteDriver:
     def _roll_back(self) -> None:
         assert self._db is not None
         if self._db.in_transaction:
-            with contextlib.suppress(sqlite3.Error):
+            try:
                 self._db.execute("ROLLBACK")
+            except sqlite3.Error:
+                self._doubtful = True
 
     def _pragma(self, text: str) -> None:
-        assert self._db is not None
+        if self._db is None:
+            raise DriverError(f"{self._path} is not open")
         try:
             self._db.execute(f"PRAGMA {text}")
         except sqlite3.Error as error:
+            self._doubtful = True
             raise DriverError(f"{self._path}: {error}") from error
 
     def _disconnect(self) -> None:
