@@ -185,6 +185,12 @@ class App:
             await asyncio.sleep(RESTART_S)
 
 
+def refusal(status: int, reason: str) -> Response:
+    """What the edge answers where it refuses a request itself (too large, too slow, malformed)."""
+    word = {400: "BadRequest", 413: "RequestEntityTooLarge", 408: "Timeout"}.get(status, "")
+    return answer.status_answer(StatusError(status, word, reason))
+
+
 def failure(error: Exception) -> Response:
     """The one table from what went wrong to the HTTP answer."""
     match error:

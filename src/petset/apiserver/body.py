@@ -17,16 +17,23 @@ from petset.api.prune import prune
 from petset.api.resource import Resource
 from petset.apiserver import negotiate
 from petset.apiserver.call import Call
+from petset.apiserver.protobuf import decode as protobuf
 
 OPTIONS_SCHEMA = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 
 
-def media_of(call: Call) -> str:
-    """The body's media type. Raises StatusError 415 for types that are not understood."""
+ACCEPTED = (*negotiate.MADE, negotiate.PROTOBUF)
+
+
+def _parse(call: Call, *, duplicates: bool) -> tuple[MutableObj, list[str]]:
+    """The body as an object, and its duplicate fields. Raises StatusError 400, 415."""
     media = negotiate.content_type(call.request.headers.get("content-type", ""))
-    if media not in negotiate.MADE:
-        raise unsupported_media_type(negotiate.MADE)
-    return media
+    if media == negotiate.PROTOBUF:
+        with_status = call.route.subresource == "status"
+        return protobuf.decode(call.request.body, with_status=with_status), []
+    if media not in ACCEPTED:
+        raise unsupported_media_type(ACCEPTED)
+    return decode.parse_body(call.request.body, media, duplicates=duplicates)
 
 
 def read_object(call: Call, kind: Resource) -> MutableObj:
@@ -35,9 +42,8 @@ def read_object(call: Call, kind: Resource) -> MutableObj:
     kind and apiVersion may be missing; unknown fields are dropped, warned about or refused as
     fieldValidation says. Raises StatusError 400, 415.
     """
-    media = media_of(call)
     looks = call.validation != "Ignore" and call.request.identity is None
-    obj, duplicates = decode.parse_body(call.request.body, media, duplicates=looks)
+    obj, duplicates = _parse(call, duplicates=looks)
     expect_kind(obj, kind)
     found = decode.check(kind.schema, obj)
     if found.errors:
@@ -94,7 +100,7 @@ def _bad_patch(kind: Resource, patched: Obj, patch_text: str, why: str) -> Excep
 
 def read_options(call: Call) -> Mapping[str, Any]:
     """The DeleteOptions in the body. Raises StatusError 400, 415."""
-    given, _ = decode.parse_body(call.request.body, media_of(call))
+    given, _ = _parse(call, duplicates=False)
     found = decode.check(OPTIONS_SCHEMA, given)
     if found.errors:
         raise decode.type_error("DeleteOptions", "v1", found)

@@ -102,7 +102,8 @@ class Server:
         **headers: str,
     ) -> Reply:
         path, _, text = path.partition("?")
-        pairs = [tuple(part.partition("=")[::2]) for part in text.split("&") if part]
+        split = (part.partition("=") for part in text.split("&") if part)
+        pairs = [(name, value) for name, _, value in split]
         raw = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
         named = {key.replace("_", "-"): value for key, value in headers.items()}
         request = Request(
