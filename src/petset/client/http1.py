@@ -122,11 +122,9 @@ class Connection:
     async def _exchange(self, head: bytes, body: bytes) -> _Answer:
         answer = _Answer()
         self.answering = False
-        try:
-            self._writer.write(head + body if body else head)
-            await self._writer.drain()
-        except OSError as error:
-            raise TransportError(f"the connection broke: {error}") from error
+        # Not drained first: a server may answer (413) before it has read all, and the body is in
+        # memory anyway. A connection that breaks shows itself in the reading.
+        self._writer.write(head + body if body else head)
         while not answer.begun:
             await self._feed(answer)
         return answer

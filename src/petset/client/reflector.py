@@ -15,6 +15,9 @@ BACKOFF_MAX_S = 10.0
 SILENCE_MAX_S = 300.0
 """A watch without any event, not even a bookmark, for so long is taken for dead."""
 
+LASTING = 5
+"""Failures in a row (some 6 s) after which a warning is logged."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -44,7 +47,7 @@ class _Reflector:
                 self._refused(error)
                 await self._back_off()
             except (TransportError, TimeoutError) as error:
-                _log.debug("watch of %s broke: %r", self.cache.resource, error)
+                self._tell(error)
                 await self._back_off()
             else:
                 if not fruitful and asyncio.get_running_loop().time() - started < 1:
@@ -78,7 +81,12 @@ class _Reflector:
         ahead = any(cause.get("reason") == "ResourceVersionTooLarge" for cause in causes)
         if error.code == 410 or ahead:
             self.version = ""
-        _log.debug("watch of %s refused: %s", self.cache.resource, error)
+        self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        """Log a failure: a short one is nobody's business, a lasting one is, once."""
+        level = logging.WARNING if self.failures == LASTING else logging.DEBUG
+        _log.log(level, "cannot follow %s: %r", self.cache.resource, error)
 
     async def _back_off(self) -> None:
         delay_s = min(BACKOFF_MAX_S, BACKOFF_BASE_S * 2.0 ** min(self.failures, 16))

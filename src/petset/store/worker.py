@@ -4,6 +4,7 @@ Invariant: jobs run one at a time, in the order given; results come back on the 
 """
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -61,7 +62,7 @@ class Thread:
         self._tell(lambda _: self._stopped.set(), None)
 
     def _tell(self, done: Done, result: BaseException | None) -> None:
-        if not self._loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(done, result)
 
 

@@ -2,6 +2,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from petset.api import errors, meta
 from petset.client import reflector
 from petset.client.reflector import Informers
@@ -116,7 +118,9 @@ def test_an_error_event_410_leads_to_a_new_list() -> None:
     virtual.run(main())
 
 
-def test_an_unreachable_server_is_asked_ever_less_often() -> None:
+def test_an_unreachable_server_is_asked_ever_less_often_and_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def main() -> None:
         api = Api()
         api.replies += [TransportError("down")] * 8
@@ -129,6 +133,7 @@ def test_an_unreachable_server_is_asked_ever_less_often() -> None:
             waited = asyncio.get_running_loop().time() - started
             delays = [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10]
             assert abs(waited + 0.1 - sum(delays)) < 0.01
+            assert caplog.messages == ["cannot follow pods: TransportError('down')"]
 
     virtual.run(main())
 
