@@ -186,6 +186,11 @@ class World:
         """The fake node `name`."""
         return self._nodes[name]
 
+    @property
+    def nodes(self) -> Sequence[FakeNode]:
+        """All fake nodes, lost ones included."""
+        return tuple(self._nodes.values())
+
     def script(self, pod: str, script: Script) -> None:
         """What pods of that name will do from their next start on; "*" means all others."""
         self._scripts[pod] = script
