@@ -3,6 +3,7 @@
 from petset.controllers.endpointslice import controller as endpointslice
 from petset.controllers.garbage import controller as garbage
 from petset.controllers.namespace import controller as namespace
+from petset.controllers.nodelife import controller as nodelife
 from petset.controllers.statefulset import controller as statefulset
 from petset.controllers.volumebinder import controller as volumebinder
 from petset.reconcile.manager import Factory
@@ -11,6 +12,7 @@ CONTROLLERS: tuple[tuple[str, Factory], ...] = (
     ("statefulset", statefulset.make),
     ("endpointslice", endpointslice.make),
     ("volumebinder", volumebinder.make),
+    ("nodelife", nodelife.make),
     ("namespace", namespace.make),
     ("garbage", garbage.make),
 )
