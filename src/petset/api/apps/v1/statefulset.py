@@ -22,10 +22,9 @@ from petset.api.check import (
     one_of,
     optional,
     semantically,
-    unique,
 )
 from petset.api.core.v1 import pvc
-from petset.api.errors import FieldError, forbidden_field, invalid, required
+from petset.api.errors import FieldError, duplicate, forbidden_field, invalid, required
 from petset.api.kind import Behaviour, Column, Table
 from petset.api.meta import MutableObj, Obj, name_of
 from petset.api.podtemplate import (
@@ -113,8 +112,11 @@ def _claims_faults(spec: Obj) -> Faults:
         name = child(claim, "metadata").get("name")
         yield from needed(f"{path}[{i}].metadata.name", name, names.dns_label)
         yield from pvc.spec_faults(f"{path}[{i}].spec", child(claim, "spec"))
-    named = [child(claim, "metadata") for claim in claims]
-    yield from unique(path, named, "name")
+    known: set[str] = set()
+    for i, name in enumerate(_claim_names(spec)):
+        if name and name in known:
+            yield duplicate(f"{path}[{i}].metadata.name", name)
+        known.add(name)
 
 
 def _spec_faults(spec: Obj) -> Faults:

@@ -52,7 +52,7 @@ def schedule_fault(text: str) -> str:
         return f"unrecognized descriptor: {text}"
     fields = text.split()
     if len(fields) != len(_FIELDS):
-        return f"expected exactly 5 fields, found {len(fields)}: {fields}"
+        return f"expected exactly 5 fields, found {len(fields)}: [{' '.join(fields)}]"
     for field, (name, low, high, words) in zip(fields, _FIELDS, strict=True):
         for part in field.split(","):
             if not _part_fits(part, low, high, words):

@@ -77,12 +77,10 @@ def prepare_create(job: MutableObj) -> None:
     if spec.get("manualSelector") or not uid:
         return
     labels = member(member(member(spec, "template"), "metadata"), "labels")
-    for key, value in (
-        ("controller-uid", uid),
-        ("job-name", name_of(job)),
-        (UID_LABEL, uid),
-        (NAME_LABEL, name_of(job)),
-    ):
+    ties = {"controller-uid": uid, UID_LABEL: uid}
+    if name := name_of(job):
+        ties |= {"job-name": name, NAME_LABEL: name}
+    for key, value in ties.items():
         labels.setdefault(key, value)
     selector = member(spec, "selector")
     member(selector, "matchLabels").setdefault(UID_LABEL, uid)

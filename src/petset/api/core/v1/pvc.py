@@ -131,7 +131,9 @@ def validate_update(new: Obj, old: Obj) -> list[FieldError]:
 def _update_faults(new: Obj, old_claim: Obj) -> Faults:
     old, status = child(old_claim, "spec"), child(old_claim, "status")
     bound = status.get("phase") == "Bound"
-    allowed = ["volumeAttributesClassName"] if bound else ["volumeName"]
+    allowed = ["volumeAttributesClassName"] if bound else []
+    if not old.get("volumeName"):
+        allowed.append("volumeName")
     if old.get("storageClassName") is None and not _annotated_class(old_claim):
         allowed.append("storageClassName")
     before, after = (_compared(spec, allowed, bound) for spec in (old, new))
