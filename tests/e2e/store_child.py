@@ -39,4 +39,5 @@ async def main(directory: Path) -> None:
             group.create_task(write(store, writer))
 
 
-asyncio.run(main(Path(sys.argv[1])))
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

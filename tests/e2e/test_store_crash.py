@@ -24,7 +24,13 @@ Acknowledged = dict[int, tuple[str, str]]
 def kill_under_load(directory: Path, lines: int) -> Acknowledged:
     """Let a child write until `lines` writes were acknowledged, then kill it as it writes on."""
     command = [sys.executable, str(CHILD), str(directory)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
     assert child.stdout is not None
     watchdog = threading.Timer(50, child.kill)
     watchdog.start()

@@ -12,6 +12,18 @@ from cryptography.x509.oid import NameOID
 
 START = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 END = datetime.datetime(2120, 1, 1, tzinfo=datetime.UTC)
+SIGNING = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""Python 3.13 and newer check the rules of RFC 5280 strictly."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,10 @@ def make(directory: Path) -> Files:
         .public_key(ca_key.public_key())
         .serial_number(1)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(SIGNING, critical=True)
+        .add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False
+        )
         .sign(ca_key, hashes.SHA256())
     )
     names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("petset.test")]
@@ -52,6 +68,10 @@ def make(directory: Path) -> Files:
         .public_key(key.public_key())
         .serial_number(2)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()),
+            critical=False,
+        )
         .sign(ca_key, hashes.SHA256())
     )
     files = Files(directory / "ca.pem", directory / "cert.pem", directory / "key.pem")

@@ -10,8 +10,8 @@ from petset.base.ids import Ids
 from petset.client import events
 from petset.client.events import Recorder
 from petset.client.transport import TransportError
+from petset.testing.clock import run_virtual
 from tests.unit.client import api as fake
-from tests.unit.client import virtual
 
 
 class Events:
@@ -80,7 +80,7 @@ def test_an_event_tells_all_about_its_object() -> None:
             "reportingInstance": "n1",
         }
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_events_of_cluster_scoped_objects_are_kept_in_default() -> None:
@@ -92,7 +92,7 @@ def test_events_of_cluster_scoped_objects_are_kept_in_default() -> None:
         assert event["metadata"]["namespace"] == "default"
         assert event["involvedObject"] == node
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_a_repeat_counts_up_and_moves_the_last_time() -> None:
@@ -107,7 +107,7 @@ def test_a_repeat_counts_up_and_moves_the_last_time() -> None:
         assert event["firstTimestamp"] == "2023-11-14T22:13:20Z"
         assert event["lastTimestamp"] == "2023-11-14T22:13:40Z"
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_a_repeat_of_an_event_the_server_forgot_is_made_anew() -> None:
@@ -121,7 +121,7 @@ def test_a_repeat_of_an_event_the_server_forgot_is_made_anew() -> None:
         await recorder.record(POD, "Warning", "BackOff", "again")
         assert api.said() == [("again", 3)]
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_many_similar_events_are_combined() -> None:
@@ -134,7 +134,7 @@ def test_many_similar_events_are_combined() -> None:
         assert said[:10] == [(f"try {number}", 1) for number in range(10)]
         assert said[10:] == [(events.COMBINED + "try 14", 5)]
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_similar_events_far_apart_stay_apart() -> None:
@@ -146,7 +146,7 @@ def test_similar_events_far_apart_stay_apart() -> None:
             await asyncio.sleep(events.SIMILAR_WINDOW_S + 1)
         assert len(api.stored) == 12
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_a_flood_about_one_object_is_cut_but_not_about_another() -> None:
@@ -163,7 +163,7 @@ def test_a_flood_about_one_object_is_cut_but_not_about_another() -> None:
         await recorder.record(POD, "Warning", "BackOff", "again")
         assert api.said()[0] == ("again", events.BURST + 1)
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_events_wait_for_an_unreachable_server_and_then_go_out_in_order() -> None:
@@ -178,7 +178,7 @@ def test_events_wait_for_an_unreachable_server_and_then_go_out_in_order() -> Non
         await recorder.record(POD, "Normal", "Started", "three")
         assert api.said() == [("one", 1), ("two", 1), ("three", 1)]
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_what_waits_for_a_server_that_stays_away_is_bounded() -> None:
@@ -192,7 +192,7 @@ def test_what_waits_for_a_server_that_stays_away_is_bounded() -> None:
         await recorder.flush()
         assert 0 < len(api.stored) <= events.BACKLOG_MAX
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_an_event_the_server_refuses_is_dropped() -> None:
@@ -205,7 +205,7 @@ def test_an_event_the_server_refuses_is_dropped() -> None:
         await recorder.flush()
         assert (api.stored, api.calls) == ({}, 1)
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_the_same_said_twice_at_once_is_one_event() -> None:
@@ -216,4 +216,4 @@ def test_the_same_said_twice_at_once_is_one_event() -> None:
         await asyncio.gather(*say)
         assert api.said() == [("one", 3)]
 
-    virtual.run(main())
+    run_virtual(main())

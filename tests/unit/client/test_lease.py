@@ -8,8 +8,8 @@ from petset.api import errors
 from petset.base.clock import LoopClock
 from petset.base.http import Reply, Request, Response
 from petset.client.lease import Lease
+from petset.testing.clock import run_virtual
 from tests.unit.client import api as fake
-from tests.unit.client import virtual
 
 
 class Leases:
@@ -60,7 +60,7 @@ def test_a_lease_is_made_then_renewed_without_reading_it_again() -> None:
             "renewTime": "2023-11-14T22:13:30.000000Z",
         }
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_a_lease_changed_by_another_is_read_again() -> None:
@@ -74,7 +74,7 @@ def test_a_lease_changed_by_another_is_read_again() -> None:
         assert api.methods == ["GET", "POST", "PUT", "GET", "PUT"]
         assert api.lease["spec"]["extra"] == 1
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_a_lease_that_vanished_is_made_again() -> None:
@@ -86,7 +86,7 @@ def test_a_lease_that_vanished_is_made_again() -> None:
         await lease.renew()
         assert api.methods == ["GET", "POST", "PUT", "GET", "POST"]
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_a_refusal_reaches_the_caller() -> None:
@@ -96,4 +96,4 @@ def test_a_refusal_reaches_the_caller() -> None:
         with pytest.raises(errors.StatusError, match="forbidden"):
             await api.holder().renew()
 
-    virtual.run(main())
+    run_virtual(main())

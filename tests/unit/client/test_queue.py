@@ -1,7 +1,7 @@
 import asyncio
 
 from petset.client.queue import Queue
-from tests.unit.client import virtual
+from petset.testing.clock import run_virtual
 
 
 def test_a_key_added_twice_is_handed_out_once() -> None:
@@ -13,7 +13,7 @@ def test_a_key_added_twice_is_handed_out_once() -> None:
         assert [await queue.get(), await queue.get()] == ["a", "b"]
         assert len(queue) == 0
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_a_key_in_work_comes_again_only_after_done() -> None:
@@ -28,7 +28,7 @@ def test_a_key_in_work_comes_again_only_after_done() -> None:
         queue.done("a")
         assert await waiter == "a"
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_done_without_a_new_add_leaves_the_queue_empty() -> None:
@@ -40,7 +40,7 @@ def test_done_without_a_new_add_leaves_the_queue_empty() -> None:
         queue.add("a")
         assert await queue.get() == "a"
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_the_earliest_of_several_delays_wins() -> None:
@@ -55,7 +55,7 @@ def test_the_earliest_of_several_delays_wins() -> None:
         await asyncio.sleep(20)
         assert len(queue) == 0
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_retries_wait_twice_as_long_each_time_until_the_limit() -> None:
@@ -76,7 +76,7 @@ def test_retries_wait_twice_as_long_each_time_until_the_limit() -> None:
         await queue.get()
         assert loop.time() - before == 1
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_close_drops_what_is_delayed() -> None:
@@ -87,7 +87,7 @@ def test_close_drops_what_is_delayed() -> None:
         await asyncio.sleep(10)
         assert len(queue) == 0
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_a_cancelled_get_loses_no_key() -> None:
@@ -100,4 +100,4 @@ def test_a_cancelled_get_loses_no_key() -> None:
         first.cancel()
         assert await second == "a"
 
-    virtual.run(main())
+    run_virtual(main())

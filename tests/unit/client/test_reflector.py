@@ -8,8 +8,8 @@ from petset.api import errors, meta
 from petset.client import reflector
 from petset.client.reflector import Informers
 from petset.client.transport import TransportError
+from petset.testing.clock import run_virtual
 from tests.unit.client import api as fake
-from tests.unit.client import virtual
 from tests.unit.client.api import Api
 
 
@@ -44,7 +44,7 @@ def test_lists_then_watches_from_the_list() -> None:
             assert names(informers) == ["b"]
             assert (api.lists, api.watches) == (1, ["1"])
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_one_reflector_serves_everyone_who_asks_for_the_same() -> None:
@@ -60,7 +60,7 @@ def test_one_reflector_serves_everyone_who_asks_for_the_same() -> None:
             selectors = {r.param("fieldSelector") for r in api.requests}
             assert selectors == {"", "spec.nodeName=n1"}
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_a_cut_watch_goes_on_where_it_was_without_a_new_list() -> None:
@@ -78,7 +78,7 @@ def test_a_cut_watch_goes_on_where_it_was_without_a_new_list() -> None:
             assert api.lists == 1
             assert api.watches == ["0", "1"]
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_a_compacted_position_is_answered_by_a_new_list() -> None:
@@ -97,7 +97,7 @@ def test_a_compacted_position_is_answered_by_a_new_list() -> None:
             assert names(informers) == ["b"]
             assert api.lists == 2
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_an_error_event_410_leads_to_a_new_list() -> None:
@@ -115,7 +115,7 @@ def test_an_error_event_410_leads_to_a_new_list() -> None:
             assert names(informers) == ["a", "b"]
             assert api.lists == 2
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_an_unreachable_server_is_asked_ever_less_often_and_told_of_once(
@@ -135,7 +135,7 @@ def test_an_unreachable_server_is_asked_ever_less_often_and_told_of_once(
             assert abs(waited + 0.1 - sum(delays)) < 0.01
             assert caplog.messages == ["cannot follow pods: TransportError('down')"]
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_a_silent_watch_is_opened_again() -> None:
@@ -149,7 +149,7 @@ def test_a_silent_watch_is_opened_again() -> None:
             assert api.watches == ["1", "1"]
             assert api.lists == 1
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_a_server_that_ends_every_watch_at_once_is_not_hammered() -> None:
@@ -162,7 +162,7 @@ def test_a_server_that_ends_every_watch_at_once_is_not_hammered() -> None:
             await asyncio.sleep(10)
             assert 3 <= len(api.watches) <= 8
 
-    virtual.run(main())
+    run_virtual(main())
 
 
 def test_bookmarks_move_the_position() -> None:
@@ -179,4 +179,4 @@ def test_bookmarks_move_the_position() -> None:
             assert api.watches == ["0", "2"]
             assert names(informers) == []
 
-    virtual.run(main())
+    run_virtual(main())

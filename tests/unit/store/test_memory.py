@@ -7,7 +7,7 @@ from petset.store.drivers.memory import MemoryDriver, MemoryStore
 from petset.store.drivers.types import Driver
 from petset.store.types import Item
 from petset.store.worker import Inline, Worker
-from tests.unit.client import virtual
+from petset.testing.clock import run_virtual
 from tests.unit.store.suite import StoreSuite
 
 
@@ -30,4 +30,4 @@ def test_a_memory_store_needs_no_real_time() -> None:
         await store.close()
         return item
 
-    assert virtual.run(main()) == Item("pods/default/a", 1, 1, b"x")
+    assert run_virtual(main()) == Item("pods/default/a", 1, 1, b"x")
