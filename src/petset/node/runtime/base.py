@@ -111,7 +111,15 @@ State = Literal["created", "running", "exited"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is known of one run of a container; times in seconds since the epoch, 0 unknown."""
+    """What is known of one run of a container; times in seconds since the epoch, 0 unknown.
+
+    Attributes:
+        oom_killed: whether the kernel killed it for lack of memory.
+        lost: it ended and nobody saw how.
+        error: why it never began to run.
+        backoff: how many restarts in a row led to it.
+        cleaned: whether everything but its log is gone.
+    """
 
     id: str
     pod_uid: str
@@ -132,6 +140,7 @@ class Run:
     backoff: int = 0
     tty: bool = False
     stdin: bool = False
+    cleaned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +232,10 @@ class Runtime(Protocol):
 
     async def remove(self, container_id: str) -> None:
         """Remove what is left of a run that has ended (not its log). Missing is fine."""
+        ...
+
+    async def drop(self, container_id: str) -> None:
+        """Forget a run that was removed, and its log. Missing is fine."""
         ...
 
     async def forget(self, uid: str) -> None:

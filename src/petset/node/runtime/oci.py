@@ -251,13 +251,17 @@ class OciRuntime:
         self._save(kept)
         try:
             await asyncio.to_thread(self._make_bundle, config, bundle, storage)
+        except RuntimeFailedError:
+            await self._withdraw(kept)
+            raise
+        except (OSError, rootfs.RootfsError, user.UnknownUserError) as error:
+            await self._withdraw(kept)
+            raise RuntimeFailedError(str(error), "CreateContainerError") from error
+        try:
             started = await self._conmon.create(_order(config, bundle))
         except RuntimeFailedError as failure:
             await self._give_up(kept, failure.message)
             raise
-        except (OSError, rootfs.RootfsError, user.UnknownUserError) as error:
-            await self._give_up(kept, str(error))
-            raise RuntimeFailedError(str(error), "CreateContainerError") from error
         kept = replace(
             kept,
             starter_pid=0,
@@ -275,6 +279,11 @@ class OciRuntime:
     def _cgroup(self, config: ContainerConfig) -> str:
         parent = self._machine.cgroup_parent
         return f"{parent}/{config.pod_uid}/{config.id}" if parent else ""
+
+    async def _withdraw(self, kept: record.Record) -> None:
+        """Undo a run for which not even a container could be made."""
+        await asyncio.to_thread(_clean, kept)
+        await self.drop(kept.run.id)
 
     async def _give_up(self, kept: record.Record, words: str) -> None:
         """Note a run that never came to be, and clean what was made for it."""
@@ -407,12 +416,12 @@ class OciRuntime:
     async def remove(self, container_id: str) -> None:
         """Remove what is left of a run that has ended, its log excepted."""
         kept = self._records.get(container_id)
-        if kept is None or kept.cleaned:
+        if kept is None or kept.run.cleaned:
             return
         assert kept.run.state == "exited", "only a run that has ended can be removed"
         await self._call("delete", "-f", container_id)
         await asyncio.to_thread(_clean, kept)
-        self._save(replace(kept, cleaned=True))
+        self._save(record.with_run(kept, cleaned=True))
 
     async def drop(self, container_id: str) -> None:
         """Forget a cleaned run, and its log."""
@@ -457,7 +466,7 @@ class OciRuntime:
     def bundle(self, container_id: str) -> Path | None:
         """Directory of a container's run-time files (attach socket, log control)."""
         kept = self._records.get(container_id)
-        return Path(kept.bundle) if kept and not kept.cleaned else None
+        return Path(kept.bundle) if kept and not kept.run.cleaned else None
 
 
 def _new_run(config: ContainerConfig, now: float) -> Run:

@@ -20,7 +20,6 @@ class Record:
         starter_pid: the agent that is about to start it; 0 once the processes are known.
         bundle: directory of the runtime's files.
         storage: what the container writes on top of its image.
-        cleaned: whether everything but the log is gone.
     """
 
     run: Run
@@ -33,11 +32,10 @@ class Record:
     conmon_pid: int = 0
     conmon_ticks: int = 0
     cgroup: str = ""
-    cleaned: bool = False
 
     def is_alive(self) -> bool:
         """Whether any process of this run lives, or is about to."""
-        if self.cleaned:
+        if self.run.cleaned:
             return False
         return (
             kernel.is_alive(self.pid, self.ticks)
@@ -84,3 +82,8 @@ def _order(file: Path) -> tuple[str, int]:
 def with_run(record: Record, **changes: object) -> Record:
     """`record` with fields of its run changed."""
     return replace(record, run=replace(record.run, **changes))  # type: ignore[arg-type]
+
+
+def pod_is_alive(pod_dir: Path) -> bool:
+    """Whether any process of the pod whose records lie in `pod_dir` lives, or is about to."""
+    return any(record.is_alive() for record in load(pod_dir))

@@ -1,0 +1,307 @@
+"""The agent of one node: takes the pods bound to it and keeps a worker for each.
+
+Invariant: ending the agent, however roughly, ends no pod. The next agent finds them by their
+records and takes them over; what the API no longer has is stopped.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+from pathlib import Path
+from typing import IO
+
+from petset.api.meta import Obj, is_deleting, name_of, namespace_of, uid_of
+from petset.base.clock import Clock
+from petset.base.ids import Ids
+from petset.client.client import Client
+from petset.client.events import Recorder
+from petset.client.reflector import Informers
+from petset.node import assemble, podrecord, podspec
+from petset.node.config import AgentConfig
+from petset.node.content import ContentWatch
+from petset.node.images.types import Images
+from petset.node.network import node as network
+from petset.node.nodeobject import NodeFacts
+from petset.node.peers import Peers
+from petset.node.registration import Registration
+from petset.node.runtime.base import Run, Runtime
+from petset.node.seen import Verdict
+from petset.node.volume.base import Volumes
+from petset.node.worker import PodWorker
+from petset.reconcile.actions import Emit
+from petset.reconcile.events import Events
+
+RESTART_FIRST_S = 1.0
+RESTART_MAX_S = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class AgentRunningError(Exception):
+    """Another agent of this node runs already."""
+
+
+class Agent:
+    """Runs the pods of one node.
+
+    Args:
+        informers: shared caches; None makes own ones (and runs them).
+        runtime, volumes: stand-ins for tests; None makes the real ones.
+    """
+
+    def __init__(  # noqa: PLR0913 (the seams of a node; all but the first five by name)
+        self,
+        config: AgentConfig,
+        client: Client,
+        clock: Clock,
+        ids: Ids,
+        images: Images,
+        *,
+        informers: Informers | None = None,
+        runtime: Runtime | None = None,
+        volumes: Volumes | None = None,
+    ) -> None:
+        self.config = config
+        self._client = client
+        self._clock = clock
+        self._own_informers = informers is None
+        self.informers = informers or Informers(client)
+        recorder = Recorder(client, "kubelet", config.name, clock, ids)
+        self._events = Events(recorder)
+        self._services = self.informers.cache("services")
+        self.tools = assemble.tools(
+            assemble.Parts(
+                config=config,
+                client=client,
+                clock=clock,
+                ids=ids,
+                images=images,
+                services=self._services.list,
+                emit=self._emit,
+                runtime=runtime,
+                volumes=volumes,
+            )
+        )
+        self.runtime = self.tools.runtime
+        self._pods = self.informers.cache("pods", fields=f"spec.nodeName={config.name}")
+        self._content = ContentWatch(self.informers, self._refresh)
+        self._peers = Peers(self.informers.cache("nodes"), config.name, config.network)
+        self._registration = Registration(client, clock, config.state_dir, self._facts)
+        self._workers: dict[str, PodWorker] = {}
+        self._lock: IO[str] | None = None
+        self._problem = ""
+
+    @property
+    def netns(self) -> Path | None:
+        """The node's pinned network namespace, once `prepare` is done."""
+        return self.config.network.netns if self.config.network else None
+
+    @property
+    def ready(self) -> asyncio.Event:
+        """Set once the node is registered."""
+        return self._registration.registered
+
+    def pod_worker(self, uid: str) -> PodWorker | None:
+        """The worker of a pod of this node."""
+        return self._workers.get(uid)
+
+    def pod(self, namespace: str, name: str) -> Obj | None:
+        """A pod of this node, as known here."""
+        found = [
+            w.pod
+            for w in self._workers.values()
+            if (namespace_of(w.pod), name_of(w.pod)) == (namespace, name)
+        ]
+        return found[-1] if found else None
+
+    # -- start-up -------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Network, runtime, what is there already. Raises AgentRunningError, RuntimeFailedError,
+        OSError."""
+        if self._lock is not None:
+            return
+        self._take_lock()
+        if self.config.network is not None:
+            await asyncio.to_thread(network.setup, self.config.network)
+        await self.runtime.prepare(self._exited)
+
+    def _take_lock(self) -> None:
+        for path in (self.config.run_dir, self.config.state_dir / "pods"):
+            path.mkdir(parents=True, exist_ok=True)
+        lock = (self.config.run_dir / "agent.lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise AgentRunningError(f"an agent of node {self.config.name} runs already") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
+
+    async def run(self) -> None:
+        """Keep the node until cancelled; its pods go on without the agent."""
+        await self.prepare()
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                if self._own_informers:
+                    group.create_task(self.informers.run(), name="informers")
+                group.create_task(self._events.run(), name="events")
+                group.create_task(self._registration.run(), name="registration")
+                group.create_task(self._peers.run(), name="peers")
+                await self._keep_pods()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    async def _keep_pods(self) -> None:
+        for uid in self.runtime.pods():
+            record = podrecord.load(self.tools.pod_dir(uid))
+            if record is not None:
+                self._keep(record)
+            else:
+                _log.warning("pod %s has no readable record and is removed", uid)
+                self._keep(podrecord.PodRecord(self._remains(uid), 0.0)).gone()
+        self._pods.add_handler(self._pod_changed)
+        await self._pods.wait_synced()
+        known = {uid_of(pod) for pod in self._pods.list()}
+        for uid, worker in list(self._workers.items()):
+            if uid not in known:
+                worker.gone()
+        await asyncio.Future[None]()
+
+    def _remains(self, uid: str) -> Obj:
+        """A stand-in for the object of a pod of which only containers are known."""
+        names = sorted({run.name for run in self.runtime.runs(uid)})
+        return {"metadata": {"uid": uid}, "spec": {"containers": [{"name": n} for n in names]}}
+
+    def _facts(self) -> NodeFacts:
+        config = self.config
+        return NodeFacts(
+            name=config.name,
+            address=config.address,
+            pod_cidr=config.pod_cidr,
+            runtime=self.runtime.version,
+            version=config.version,
+            port=config.port if config.tls else 0,
+            problem=self._problem,
+            labels=config.labels,
+            capacity=config.capacity,
+        )
+
+    # -- pods -----------------------------------------------------------------------------------
+
+    def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
+        if old is not None and (new is None or uid_of(new) != uid_of(old)):
+            worker = self._workers.get(uid_of(old))
+            if worker is not None:
+                worker.gone()
+        if new is None:
+            return
+        worker = self._workers.get(uid_of(new))
+        if worker is not None:
+            worker.offer(new)
+        else:
+            self._admit(new)
+
+    def _admit(self, pod: Obj) -> None:
+        """Take a pod that is new here."""
+        ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        if ended and not is_deleting(pod):
+            return  # it ran its course under an agent whose records are gone
+        verdict = None
+        if ended:
+            told = pod.get("status") or {}
+            verdict = Verdict(told.get("reason") or "", told.get("message") or "")
+        record = podrecord.PodRecord(pod, self._clock.now(), verdict)
+        podrecord.save(self.tools.pod_dir(uid_of(pod)), record)
+        clash = self._port_clash(pod)
+        worker = self._keep(record)
+        if clash and verdict is None:
+            worker.judge(
+                Verdict(
+                    "NodePorts",
+                    "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports "
+                    "for the requested pod ports",
+                )
+            )
+
+    def _port_clash(self, pod: Obj) -> bool:
+        wanted = list(podspec.host_ports(pod))
+        taken = [
+            claim
+            for worker in self._workers.values()
+            if worker.holds_ports
+            for claim in podspec.host_ports(worker.pod)
+        ]
+        anywhere = "0.0.0.0"  # noqa: S104 (compared, not bound)
+        return any(
+            protocol == other_protocol
+            and port == other_port
+            and (ip == other_ip or anywhere in (ip, other_ip))
+            for ip, protocol, port in wanted
+            for other_ip, other_protocol, other_port in taken
+        )
+
+    def _keep(self, record: podrecord.PodRecord) -> PodWorker:
+        worker = PodWorker(self.tools, record)
+        self._workers[worker.uid] = worker
+        self._content.follow(record.pod)
+        self._group.create_task(self._supervise(worker), name=f"pod {name_of(record.pod)}")
+        return worker
+
+    async def _supervise(self, worker: PodWorker) -> None:
+        """Run a worker to its end; one that breaks is made anew from its record."""
+        delay = RESTART_FIRST_S
+        while True:
+            task = asyncio.ensure_future(worker.run())
+            try:
+                await asyncio.wait({task})
+            finally:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait({task})
+            error = None if task.cancelled() else task.exception()
+            if error is None:
+                break
+            _log.error("the worker of pod %s broke", name_of(worker.pod), exc_info=error)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, RESTART_MAX_S)
+            worker = self._renew(worker)
+        self._workers.pop(worker.uid, None)
+        self._content.leave(worker.uid)
+
+    def _renew(self, broken: PodWorker) -> PodWorker:
+        record = podrecord.load(self.tools.pod_dir(broken.uid))
+        fresh = PodWorker(self.tools, record or podrecord.PodRecord(broken.pod, self._clock.now()))
+        self._workers[fresh.uid] = fresh
+        now = self._pods.get(namespace_of(broken.pod), name_of(broken.pod))
+        if now is not None and uid_of(now) == fresh.uid:
+            fresh.offer(now)
+        elif self._pods.synced:
+            fresh.gone()
+        return fresh
+
+    def _exited(self, run: Run) -> None:
+        worker = self._workers.get(run.pod_uid)
+        if worker is not None:
+            worker.exited(run)
+
+    def _refresh(self, uid: str) -> None:
+        worker = self._workers.get(uid)
+        if worker is not None:
+            worker.refresh()
+
+    def _emit(self, involved: Obj, kind: str, reason: str, message: str) -> None:
+        assert kind in ("Normal", "Warning")
+        self._events.emit(
+            Emit(involved, "Normal" if kind == "Normal" else "Warning", reason, message)
+        )

@@ -1,0 +1,87 @@
+"""At most one node uses a ReadWriteOnce volume, at most one pod a ReadWriteOncePod one.
+
+Beside the volume's directory lies a file that names the pods using it and where each one's records
+are. Another node's pod is only pushed aside once no process of it lives, which its records and the
+kernel tell. The owner checks again before it starts a container, after noting its intent in its
+own records: so either the newcomer sees the intent, or the owner sees the newcomer.
+"""
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from petset.node.volume.base import VolumeFailedError
+
+IsAlive = Callable[[Path], bool]
+"""Whether any process of the pod whose records lie in this directory lives or is being started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """Who wants a volume: the node's state directory, the pod's records, a name for messages."""
+
+    node: str
+    records: str
+    name: str
+
+
+def file_of(volume: Path) -> Path:
+    """Where the fence of a volume's directory lies: beside it, so that its content is untouched."""
+    return volume.with_name(f".{volume.name}.petset-use")
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[dict[str, Claimant]]:
+    """The users noted in `file`, by records directory; changes are written back."""
+    with file.open("a+") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        opened.seek(0)
+        text = opened.read()
+        users = {
+            raw["records"]: Claimant(raw["node"], raw["records"], raw["name"])
+            for raw in (json.loads(text) if text else ())
+        }
+        before = dict(users)
+        yield users
+        if users != before:
+            opened.seek(0)
+            opened.truncate()
+            noted = [{"node": u.node, "records": u.records, "name": u.name} for u in users.values()]
+            opened.write(json.dumps(noted))
+
+
+def acquire(volume: Path, claimant: Claimant, is_alive: IsAlive, *, one_pod: bool = False) -> None:
+    """Note `claimant` as a user. Raises VolumeFailedError while another's processes live."""
+    with _locked(file_of(volume)) as users:
+        for user in list(users.values()):
+            same_node = user.node == claimant.node
+            if user.records == claimant.records or (same_node and not one_pod):
+                continue
+            if is_alive(Path(user.records)):
+                raise VolumeFailedError(
+                    f"volume {volume.name} is still in use by pod {user.name} "
+                    f"(records in {user.node})"
+                )
+            del users[user.records]
+        users[claimant.records] = claimant
+
+
+def holds(volume: Path, claimant: Claimant) -> bool:
+    """Whether `claimant` is still noted as a user."""
+    file = file_of(volume)
+    if not file.exists():
+        return False
+    with _locked(file) as users:
+        return claimant.records in users
+
+
+def release(volume: Path, records: str) -> None:
+    """Take the pod whose records lie in `records` off the list; a missing fence is fine."""
+    file = file_of(volume)
+    if not file.exists():
+        return
+    with _locked(file) as users:
+        users.pop(records, None)

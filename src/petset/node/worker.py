@@ -1,0 +1,414 @@
+"""One pod's worker: observe, plan, execute, again whenever something changes.
+
+Invariant: an operation in flight is named in `busy`, so the plan never asks for it twice; nothing
+here decides, the plan does. What must survive the agent is on disk before it happens.
+"""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from petset.api import errors
+from petset.api.meta import Obj, name_of, namespace_of, uid_of, version_of
+from petset.client.transport import TransportError
+from petset.node import plan as plans
+from petset.node import podrecord, podspec, security, starter, status, stopper
+from petset.node.check import Target
+from petset.node.prober import Prober
+from petset.node.publisher import Publisher
+from petset.node.runtime.base import Run, RuntimeFailedError, SandboxConfig
+from petset.node.seen import PodSeen, Probed, Verdict, Waiting
+from petset.node.sight import Sight
+from petset.node.tools import Tools
+from petset.node.volume.base import VolumeFailedError
+
+_log = logging.getLogger(__name__)
+
+IMAGE_BACKOFF_S = (10.0, 300.0)
+CONFIG_BACKOFF_S = (1.0, 10.0)
+GROUND_BACKOFF_S = (0.1, 10.0)
+QUIET_TRIES = 5
+"""So many tries of volumes or sandbox fail silently before events tell (claims bind late)."""
+IMAGE_REASONS = ("ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable")
+
+
+class PodWorker:
+    """Keeps one pod as it should be. `run` ends when every trace of the pod is gone."""
+
+    def __init__(self, tools: Tools, record: podrecord.PodRecord) -> None:
+        self._tools = tools
+        self.pod: Obj = record.pod
+        self.uid = uid_of(record.pod)
+        self._exists = True
+        self._start_time = record.start_time
+        self._verdict = record.verdict
+        self._busy: set[str] = set()
+        self._waiting: dict[str, Waiting] = {}
+        self._failures: dict[str, int] = {}
+        self._stops: dict[str, stopper.Stopping] = {}
+        self._abort = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._done = False
+        self._confirmed = False
+        self._stale_content = False
+        self._starting = ""
+        self._unsupported = security.unsupported(record.pod)
+        self._sight = Sight(tools)
+        self._starter = starter.Starter(tools)
+        self._publisher = Publisher(tools, self.offer)
+
+    # -- from outside ---------------------------------------------------------------------------
+
+    def offer(self, pod: Obj) -> None:
+        """Take a newer state of the pod's object."""
+        if not _is_newer(pod, self.pod):
+            return
+        before = self.pod
+        self.pod = pod
+        if _lasting(before) != _lasting(pod):
+            self._save()
+            self._stale_content = True
+        self._wake.set()
+
+    @property
+    def holds_ports(self) -> bool:
+        """Whether the pod may still use ports of the node."""
+        return self._verdict is None
+
+    def gone(self) -> None:
+        """The pod's object is gone from the API."""
+        self._exists = False
+        self._wake.set()
+
+    def exited(self, run: Run) -> None:
+        """A container of the pod has ended."""
+        stopping = self._stops.get(run.id)
+        if stopping is not None:
+            stopping.ended.set()
+        self._wake.set()
+
+    def refresh(self) -> None:
+        """Something that the pod's volumes show has changed."""
+        self._stale_content = True
+        self._wake.set()
+
+    # -- the loop -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until every trace of the pod is gone."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            self._prober = Prober(
+                self._tools.checker, group, changed=self._wake.set, say=self._unhealthy
+            )
+            publishing = group.create_task(self._publisher.run(), name="status")
+            self._tell_unsupported()
+            while not self._done:
+                self._wake.clear()
+                now = self._tools.clock.now()
+                seen = self.observe()
+                plan = plans.plan(seen, now)
+                for action in plan.actions:
+                    self._execute(action)
+                if self._exists and "confirm" not in self._busy:
+                    self._publisher.offer(self.pod, status.make(seen, self._tools.host, now))
+                await self._rest(plan.requeue_after_s)
+            publishing.cancel()
+            self._prober.end_all()
+
+    async def _rest(self, seconds: float | None) -> None:
+        if self._stale_content and "volumes" not in self._busy:
+            self._stale_content = False
+            self._begin("volumes", self._refresh())
+        if self._done:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def observe(self) -> PodSeen:
+        """What is seen of the pod now."""
+        runtime = self._tools.runtime
+        containers = self._sight.containers(self.pod, self._waiting, self._probed)
+        mounted = self._tools.volumes.mounted(self.pod)
+        return PodSeen(
+            pod=self.pod,
+            exists=self._exists,
+            sandbox=runtime.sandbox(self.uid),
+            volumes="none" if mounted is None else "mounted",
+            waiting=dict(self._waiting),
+            containers=containers,
+            busy=frozenset(self._busy),
+            verdict=self._verdict,
+            unsupported=self._unsupported,
+            confirmed=self._confirmed,
+            start_time=self._start_time,
+        )
+
+    def _probed(self, spec: Obj, run: Run) -> Probed:
+        """Probes of a running container; they begin when its start is over."""
+        if run.state != "running":
+            self._prober.end(run.id)
+            return Probed()
+        if self._starting != spec["name"]:
+            sandbox = self._tools.runtime.sandbox(self.uid)
+            target = Target(run.id, spec, sandbox.ip if sandbox else "")
+            self._prober.begin(target, self._sight.known(self.pod, run))
+            return self._prober.probed(run.id)
+        return Probed()
+
+    # -- execution ------------------------------------------------------------------------------
+
+    def _begin(self, key: str, work: Coroutine[Any, Any, None]) -> None:
+        self._busy.add(key)
+
+        async def body() -> None:
+            try:
+                await work
+            finally:
+                self._busy.discard(key)
+                self._wake.set()
+
+        self._group.create_task(body(), name=f"{key} {name_of(self.pod)}")
+
+    def _execute(self, action: plans.Action) -> None:  # noqa: C901 (one case per action)
+        match action:
+            case plans.MakeSandbox():
+                self._begin("sandbox", self._make_sandbox())
+            case plans.MountVolumes():
+                self._begin("volumes", self._mount_volumes())
+            case plans.Start():
+                self._starting = action.name
+                self._begin("start", self._start(action))
+            case plans.AbortStart():
+                self._abort.set()
+            case plans.Stop():
+                self._stop(action)
+            case plans.Clean():
+                self._begin(f"clean:{action.run_id}", self._tools.runtime.remove(action.run_id))
+            case plans.Drop():
+                self._begin(f"clean:{action.run_id}", self._tools.runtime.drop(action.run_id))
+            case plans.UnmountVolumes():
+                self._begin("volumes", self._tools.volumes.unmount(self.uid))
+            case plans.RemoveSandbox():
+                self._begin("sandbox", self._tools.runtime.stop_sandbox(self.uid))
+            case plans.Confirm():
+                self._begin("confirm", self._confirm())
+            case plans.Forget():
+                self._begin("forget", self._forget())
+            case plans.Judge():
+                self.judge(action.verdict)
+
+    def judge(self, verdict: Verdict) -> None:
+        """End the pod by the node's own judgement."""
+        self._verdict = verdict
+        self._save()
+        self._say("Warning", verdict.reason, verdict.message)
+        self._wake.set()
+
+    def _save(self) -> None:
+        noted = podrecord.PodRecord(self.pod, self._start_time, self._verdict)
+        podrecord.save(self._tools.pod_dir(self.uid), noted)
+
+    def _say(self, kind: str, reason: str, message: str, container: str = "") -> None:
+        if container:
+            init = container in [c["name"] for c in podspec.init_containers(self.pod)]
+            who = starter.involved(self.pod, container, init=init)
+        else:
+            who = {"kind": "Pod", "apiVersion": "v1", **self.pod}
+        self._tools.emit(who, kind, reason, message)
+
+    def _unhealthy(self, reason: str, message: str) -> None:
+        self._say("Warning", reason, message)
+
+    def _tell_unsupported(self) -> None:
+        if self._unsupported:
+            self._say("Warning", "Failed", f"Error: {self._unsupported}")
+
+    def _failed(self, key: str, reason: str, message: str, bounds: tuple[float, float]) -> Waiting:
+        """Note a failure of `key`, to be tried again later and later."""
+        count = self._failures.get(key, 0)
+        self._failures[key] = count + 1
+        delay = min(bounds[0] * 2.0 ** min(count, 30), bounds[1])
+        waiting = Waiting(reason, message, self._tools.clock.now() + delay)
+        self._waiting[key] = waiting
+        return waiting
+
+    def _succeeded(self, key: str) -> None:
+        self._failures.pop(key, None)
+        self._waiting.pop(key, None)
+
+    # -- the ground: sandbox and volumes --------------------------------------------------------
+
+    async def _make_sandbox(self) -> None:
+        spec = podspec.spec_of(self.pod)
+        sysctls = (spec.get("securityContext") or {}).get("sysctls") or ()
+        hostname = podspec.hostname(self.pod)
+        if spec.get("setHostnameAsFQDN"):
+            domain = self._tools.resolver.domain
+            hostname = podspec.domain_name(self.pod, domain)[:64] or hostname
+        config = SandboxConfig(
+            uid=self.uid,
+            namespace=namespace_of(self.pod),
+            name=name_of(self.pod),
+            hostname=self._tools.node_name if spec.get("hostNetwork") else hostname,
+            host_network=podspec.on_host_network(self.pod),
+            sysctls={s["name"]: s["value"] for s in sysctls},
+        )
+        try:
+            await self._tools.runtime.start_sandbox(config)
+        except RuntimeFailedError as error:
+            self._failed("sandbox", error.reason, error.message, GROUND_BACKOFF_S)
+            if self._failures["sandbox"] == 1 or self._failures["sandbox"] > QUIET_TRIES:
+                self._say("Warning", "FailedCreatePodSandBox", error.message)
+        else:
+            self._succeeded("sandbox")
+
+    async def _mount_volumes(self) -> None:
+        try:
+            await self._tools.volumes.mount(self.pod)
+        except VolumeFailedError as error:
+            self._failed("volumes", "ContainerCreating", str(error), GROUND_BACKOFF_S)
+            if self._failures["volumes"] >= QUIET_TRIES:
+                self._say("Warning", "FailedMount", str(error))
+        else:
+            self._succeeded("volumes")
+
+    async def _refresh(self) -> None:
+        try:
+            await self._tools.volumes.refresh(self.pod)
+        except (VolumeFailedError, TransportError, errors.StatusError) as error:
+            _log.info("volumes of %s not refreshed: %s", name_of(self.pod), error)
+
+    # -- containers -----------------------------------------------------------------------------
+
+    async def _start(self, action: plans.Start) -> None:
+        name = action.name
+        key = f"container:{name}"
+        self._abort.clear()
+        spec = podspec.container(self.pod, name)
+        sandbox = self._tools.runtime.sandbox(self.uid)
+        assert spec is not None
+        assert sandbox is not None
+        init = spec in podspec.init_containers(self.pod)
+        if action.backoff > 1:
+            words = f"Back-off restarting failed container {name} in pod "
+            self._say("Warning", "BackOff", words + podspec.full_name(self.pod), name)
+        order = starter.Order(self.pod, spec, action.attempt, action.backoff, sandbox.ip, init=init)
+        try:
+            await self._starter.start(order, self._abort)
+        except starter.AbortedError:
+            pass
+        except starter.StartFailedError as error:
+            self._start_failed(key, action, error)
+        except (TransportError, errors.StatusError) as error:
+            failure = starter.StartFailedError("CreateContainerConfigError", str(error))
+            self._start_failed(key, action, failure)
+        else:
+            self._succeeded(key)
+        finally:
+            self._starting = ""
+
+    def _start_failed(self, key: str, action: plans.Start, error: starter.StartFailedError) -> None:
+        run = self._sight.newest(self.uid, action.name)
+        if run is not None and run.attempt == action.attempt:
+            self._succeeded(key)  # there was a run: restart policy and back-off see to it
+            return
+        if error.reason not in IMAGE_REASONS:
+            self._failed(key, error.reason, error.message, CONFIG_BACKOFF_S)
+            return
+        waiting = self._failed(key, error.reason, error.message, IMAGE_BACKOFF_S)
+        spec = podspec.container(self.pod, action.name) or {}
+        if error.reason == "ErrImagePull":
+            words = f'Back-off pulling image "{spec.get("image")}"'
+            self._say("Normal", "BackOff", words, action.name)
+            self._waiting[key] = Waiting(
+                waiting.reason,
+                waiting.message,
+                waiting.retry_at,
+                ("ImagePullBackOff", f"{words}: {error.reason}: {error.message}"),
+                self._tools.clock.now() + 1.0,
+            )
+
+    def _stop(self, action: plans.Stop) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + action.grace_s
+        stopping = self._stops.get(action.run_id)
+        if stopping is not None:
+            stopping.shorten(deadline)
+            return
+        run = next(r for r in self._tools.runtime.runs(self.uid) if r.id == action.run_id)
+        stopping = stopper.Stopping(run, deadline)
+        self._stops[action.run_id] = stopping
+        words = action.message or f"Stopping container {action.name}"
+        self._say("Normal", "Killing", words, action.name)
+        self._begin(f"stop:{action.name}", self._stop_run(action, stopping))
+
+    async def _stop_run(self, action: plans.Stop, stopping: stopper.Stopping) -> None:
+        sandbox = self._tools.runtime.sandbox(self.uid)
+        spec = podspec.container(self.pod, action.name)
+        target = Target(action.run_id, spec or {}, sandbox.ip if sandbox else "")
+        newest = self._sight.newest(self.uid, action.name)
+        if newest is None or newest.id != action.run_id or newest.state == "exited":
+            stopping.ended.set()
+        try:
+            if not await stopper.stop(self._tools, stopping, target):
+                self._say("Warning", "FailedPreStopHook", "PreStopHook failed", action.name)
+        finally:
+            self._stops.pop(action.run_id, None)
+
+    # -- the end --------------------------------------------------------------------------------
+
+    async def _confirm(self) -> None:
+        """Nothing of the pod is left: delete its object, however long the API needs."""
+        self._publisher.pause()
+        await self._persist(self._delete)
+
+    async def _delete(self) -> None:
+        try:
+            await self._tools.client.delete(
+                "pods", name_of(self.pod), namespace_of(self.pod), uid=self.uid, grace_s=0
+            )
+        except errors.StatusError as error:
+            if error.code not in (404, 409):
+                raise
+            self.gone()  # not there, or another pod by now
+            return
+        self._confirmed = True
+
+    async def _persist(self, work: Callable[[], Awaitable[None]]) -> None:
+        delay = 0.2
+        while True:
+            try:
+                await work()
+            except (TransportError, errors.StatusError) as error:
+                _log.info("deletion of pod %s not told yet: %s", name_of(self.pod), error)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 10.0)
+            else:
+                return
+
+    async def _forget(self) -> None:
+        await self._tools.runtime.forget(self.uid)
+        await asyncio.to_thread(shutil.rmtree, self._tools.log_dir(self.pod), ignore_errors=True)
+        self._done = True
+
+
+def _lasting(pod: Obj) -> tuple[object, object]:
+    """What of a pod's object a later agent must know."""
+    metadata = dict(pod.get("metadata") or {})
+    for key in ("resourceVersion", "managedFields"):
+        metadata.pop(key, None)
+    return metadata, pod.get("spec")
+
+
+def _is_newer(new: Obj, old: Obj) -> bool:
+    """Versions of this server are numbers; where they are not, the last one told wins."""
+    left, right = version_of(new), version_of(old)
+    if left.isdigit() and right.isdigit():
+        return int(left) > int(right)
+    return True
