@@ -11,7 +11,7 @@ from petset.api.errors import invalid, not_supported, required
 from petset.api.meta import MutableObj, Obj
 
 _SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
-_SOURCE_WORDS = "`fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+_SOURCE_WORDS = "`fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
 
 ENV_PATHS = (
     "metadata.name",

@@ -182,9 +182,9 @@ def _downward(path: str, source: Obj) -> Faults:
     yield from _downward_items(path, source)
 
 
-def _downward_items(path: str, source: Obj) -> Faults:
-    for i, item in enumerate(items(source, "items")):
-        where = f"{path}.items[{i}]" if not path.endswith("downwardAPI") else f"{path}[{i}]"
+def _downward_items(where: str, source: Obj) -> Faults:
+    """Faults are told at the source itself, without the item's index, as upstream does."""
+    for item in items(source, "items"):
         yield from _file_path(f"{where}.path", item.get("path"))
         yield from _mode(f"{where}.mode", item.get("mode"))
         field, resource = item.get("fieldRef"), item.get("resourceFieldRef")
@@ -276,7 +276,7 @@ def _part(path: str, kind: str, value: Obj) -> Faults:
             yield required(f"{path}.name")
         yield from _key_items(path, value)
     elif kind == "downwardAPI":
-        yield from _downward_items(f"{path}", value)
+        yield from _downward_items(path, value)
     elif kind == "serviceAccountToken":
         yield from between(f"{path}.expirationSeconds", value.get("expirationSeconds"), 600, 2**32)
         yield from _file_path(f"{path}.path", value.get("path"))
