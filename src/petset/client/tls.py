@@ -6,12 +6,12 @@ Invariant: every stream has a connection of its own, so a watch never blocks a c
 """
 
 import asyncio
-import ssl
 from asyncio import sslproto
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
+from petset.base import tlsconfig
 from petset.base.http import Response
 from petset.client.client import failure
 from petset.client.http1 import Connection
@@ -58,9 +58,11 @@ class Tls:
         self._prefix = parts.path.rstrip("/")
         self._authority = parts.netloc
         self._server_name = server_name or parts.hostname
-        self._context = ssl.create_default_context(cafile=str(ca_file))
-        if cert_file is not None:
-            self._context.load_cert_chain(str(cert_file), str(key_file) if key_file else None)
+        self._context = tlsconfig.client_context(
+            Path(ca_file),
+            None if cert_file is None else Path(cert_file),
+            None if key_file is None else Path(key_file),
+        )
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._calls = asyncio.Semaphore(CALLS_MAX)
