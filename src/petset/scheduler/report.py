@@ -12,13 +12,16 @@ from petset.api.meta import Obj
 from petset.base.clock import Clock
 from petset.reconcile.actions import Emit, Patch, Plan
 from petset.reconcile.execute import Executor
-from petset.scheduler.queue import Entry
 
 HOLD_S = 0.1
 TRIES = 3
+GATED = "Scheduling is blocked due to non-empty scheduling gates"
 
-Lookup = Callable[[Entry], Obj | None]
-"""The entry's pod as the cache has it now; None when it is gone or placed."""
+Message = tuple[str, str]
+"""Reason and text of the condition."""
+
+Lookup = Callable[[Obj], Obj | None]
+"""The pod as the cache has it now; None when it is gone or placed."""
 
 
 class Reports:
@@ -28,18 +31,23 @@ class Reports:
         self._executor = executor
         self._clock = clock
         self._lookup = lookup
-        self._messages: dict[str, str] = {}
-        self._told: dict[str, str] = {}
+        self._messages: dict[str, Message] = {}
+        self._told: dict[str, Message] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._due: asyncio.Queue[Entry] = asyncio.Queue()
+        self._due: asyncio.Queue[Obj] = asyncio.Queue()
 
-    def hold(self, entry: Entry, message: str) -> None:
+    def hold(self, pod: Obj, message: str) -> None:
         """Report `message` soon, unless the pod is placed by then. The newest message counts."""
-        uid = entry.uid
-        self._messages[uid] = message
-        if uid not in self._timers and self._told.get(uid) != message:
+        uid = meta.uid_of(pod)
+        self._messages[uid] = ("Unschedulable", message)
+        if uid not in self._timers and self._told.get(uid) != self._messages[uid]:
             loop = asyncio.get_running_loop()
-            self._timers[uid] = loop.call_later(HOLD_S, self._ripe, entry)
+            self._timers[uid] = loop.call_later(HOLD_S, self._ripe, pod)
+
+    def gated(self, pod: Obj) -> None:
+        """Say that the pod waits for its scheduling gates."""
+        self._messages[meta.uid_of(pod)] = ("SchedulingGated", GATED)
+        self._due.put_nowait(pod)
 
     def drop(self, uid: str) -> None:
         """The pod was placed or is gone."""
@@ -57,21 +65,23 @@ class Reports:
             for timer in self._timers.values():
                 timer.cancel()
 
-    def _ripe(self, entry: Entry) -> None:
-        self._timers.pop(entry.uid, None)
-        self._due.put_nowait(entry)
+    def _ripe(self, pod: Obj) -> None:
+        self._timers.pop(meta.uid_of(pod), None)
+        self._due.put_nowait(pod)
 
-    async def _report(self, entry: Entry) -> None:
-        uid = entry.uid
+    async def _report(self, pod: Obj) -> None:
+        uid = meta.uid_of(pod)
         for _ in range(TRIES):
-            pod, message = self._lookup(entry), self._messages.get(uid)
-            if pod is None or message is None or self._told.get(uid) == message:
+            current, message = self._lookup(pod), self._messages.get(uid)
+            if current is None or message is None or self._told.get(uid) == message:
                 return
-            patch = condition_patch(pod, "Unschedulable", message, self._clock.now())
+            patch = condition_patch(current, *message, self._clock.now())
             done = await self._executor.execute(Plan((patch,) if patch else ()))
             if done.failure is None and uid in self._messages:
                 self._told[uid] = message
-                self._executor.emit(Emit(pod, "Warning", "FailedScheduling", message))
+                if message[0] == "Unschedulable":
+                    event = Emit(current, "Warning", "FailedScheduling", message[1])
+                    self._executor.emit(event)
                 return
 
 

@@ -57,7 +57,7 @@ class Scheduler:
         """Schedule until cancelled. Somebody else runs the informers."""
         for cache in self._caches.values():
             await cache.wait_synced()
-        watch.Watch(self._state, self._queue, NAME, self._reports.drop).start(self._caches)
+        watch.Watch(self._state, self._queue, NAME, self._reports).start(self._caches)
         self._binder.start()
         try:
             async with asyncio.TaskGroup() as group:
@@ -69,9 +69,9 @@ class Scheduler:
         finally:
             self._queue.close()
 
-    def _unplaced(self, entry: Entry) -> Obj | None:
-        cached = self._caches["pods"].get(meta.namespace_of(entry.pod), meta.name_of(entry.pod))
-        if cached is None or meta.uid_of(cached) != entry.uid or node_of(cached):
+    def _unplaced(self, pod: Obj) -> Obj | None:
+        cached = self._caches["pods"].get(meta.namespace_of(pod), meta.name_of(pod))
+        if cached is None or meta.uid_of(cached) != meta.uid_of(pod) or node_of(cached):
             return None
         return cached
 
@@ -94,7 +94,7 @@ class Scheduler:
     def _refuse(self, entry: Entry, filters: frozenset[str], message: str) -> None:
         _log.debug("scheduler: %s: %s", meta.key_of(entry.pod), message)
         self._queue.refused(entry, filters)
-        self._reports.hold(entry, message)
+        self._reports.hold(entry.pod, message)
 
     async def _place(self, entry: Entry, info: PodInfo, placement: Placement) -> None:
         try:

@@ -1,12 +1,13 @@
 """From changes in the caches to the scheduler's picture, its queue, and whom to wake."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from petset.api import meta
 from petset.api.meta import Obj
 from petset.client.cache import Cache
 from petset.scheduler.queue import Queue
+from petset.scheduler.report import Reports
 from petset.scheduler.state import State, is_finished, node_of
 
 PVCS = "persistentvolumeclaims"
@@ -22,16 +23,14 @@ class Watch:
 
     Args:
         name: the schedulerName whose pods are taken.
-        dropped: told the uid of a pod that needs no node any more.
+        reports: told of pods that need no node any more, and of those that wait for gates.
     """
 
-    def __init__(
-        self, state: State, queue: Queue, name: str, dropped: Callable[[str], None]
-    ) -> None:
+    def __init__(self, state: State, queue: Queue, name: str, reports: Reports) -> None:
         self._state = state
         self._queue = queue
         self._name = name
-        self._dropped = dropped
+        self._reports = reports
 
     def start(self, caches: Mapping[str, Cache]) -> None:
         """Take in what the caches hold and follow them."""
@@ -80,20 +79,22 @@ class Watch:
         if node_of(new):
             self._placed(old, new)
         elif self._is_ours(new):
-            uid = meta.uid_of(new)
-            if uid not in self._state.assumed or self._queue.get(uid) is not None:
-                self._queue.put(new)  # else it is bound, and the cache is behind
+            self._wait(new)
         else:
             self._drop(meta.uid_of(new))
 
+    def _wait(self, pod: Obj) -> None:
+        """A pod without a node: it queues, unless it has gates or is bound already."""
+        uid = meta.uid_of(pod)
+        if (pod.get("spec") or {}).get("schedulingGates"):
+            self._drop(uid)
+            self._reports.gated(pod)
+        elif uid not in self._state.assumed or self._queue.get(uid) is not None:
+            self._queue.put(pod)  # else it is bound, and the cache is behind
+
     def _is_ours(self, pod: Obj) -> bool:
-        spec = pod.get("spec") or {}
-        return (
-            (spec.get("schedulerName") or self._name) == self._name
-            and not spec.get("schedulingGates")
-            and not meta.is_deleting(pod)
-            and not is_finished(pod)
-        )
+        name = (pod.get("spec") or {}).get("schedulerName") or self._name
+        return name == self._name and not meta.is_deleting(pod) and not is_finished(pod)
 
     def _gone(self, pod: Obj) -> None:
         self._drop(meta.uid_of(pod))
@@ -110,7 +111,7 @@ class Watch:
 
     def _drop(self, uid: str) -> None:
         self._queue.remove(uid)
-        self._dropped(uid)
+        self._reports.drop(uid)
 
 
 def _file(where: dict[str, Any], key: str, value: object | None) -> None:

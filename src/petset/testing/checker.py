@@ -1,7 +1,8 @@
 """Watches a world for states that must never be, whatever fails.
 
 - Never two pods of one name run at the same time, on whatever nodes.
-- A claim is mounted by pods of one name only, and holds the data of one ordinal only.
+- A claim that a StatefulSet's pod has mounted is never mounted by another ordinal's, neither at
+  the same time nor later.
 - Ordered sets start an ordinal only after all lower ones were Ready, and shrink from the top.
 
 Invariant: looks at what really runs (`Runtime`) and at what the store has committed, never at what
@@ -61,6 +62,8 @@ class Checker:
         for other in self._world.runtime.live.values():
             if other.namespace == happening.namespace:
                 self._compare(happening, other)
+        if happening.owner != "StatefulSet":
+            return
         for claim in happening.claims:
             holder = self._holders.setdefault((happening.namespace, claim), happening.pod)
             if holder != happening.pod:
@@ -72,7 +75,9 @@ class Checker:
             return
         if other.pod == new.pod:
             self._fault(f"{new.namespace}/{new.pod} runs on {other.node} and on {new.node}")
-        elif shared := set(other.claims) & set(new.claims):
+            return
+        shared = set(other.claims) & set(new.claims)
+        if shared and new.owner == other.owner == "StatefulSet":
             self._fault(f"{new.namespace}/{new.pod} and {other.pod} have mounted {sorted(shared)}")
 
     # -- what is written --------------------------------------------------------------------------

@@ -43,6 +43,7 @@ class Happening:
     Attributes:
         what: "started", "exited" (by itself) or "stopped" (by its node, or with it).
         claims: names of the claims that the pod has mounted.
+        owner: kind of the pod's controller, "" for none.
     """
 
     at: float
@@ -52,6 +53,7 @@ class Happening:
     pod: str
     uid: str
     claims: tuple[str, ...] = ()
+    owner: str = ""
 
     def __str__(self) -> str:
         return f"{self.at:.3f} {self.node}: {self.namespace}/{self.pod} {self.what}"
@@ -79,7 +81,8 @@ class Runtime:
         )
         at = asyncio.get_running_loop().time()
         names = (meta.namespace_of(pod), meta.name_of(pod), meta.uid_of(pod))
-        happening = Happening(at, what, node, *names, claims)
+        owner = (meta.controller_of(pod) or {}).get("kind") or ""
+        happening = Happening(at, what, node, *names, claims, owner)
         if what == "started":
             self.live[node, happening.uid] = happening
         else:
