@@ -26,6 +26,7 @@ from petset.node.runtime import (
     record,
     rootfs,
     spec,
+    teardown,
     user,
 )
 from petset.node.runtime.base import (
@@ -100,6 +101,7 @@ class OciRuntime:
             raise RuntimeFailedError("conmon is not installed; install the package conmon")
         self._found = await probe.find(config.run_dir, config.cgroup)
         self._machine = await asyncio.to_thread(probe.machine, self._found, config.cgroup)
+        (config.state_dir / teardown.CGROUP_FILE).write_text(self._machine.cgroup_parent)
         state = config.run_dir / "state"
         self._conmon = conmon.Conmon(program, self._found.program, state, config.run_dir / "s")
         for directory in sorted((config.state_dir / "pods").iterdir()):
@@ -131,13 +133,7 @@ class OciRuntime:
             found = conmon.find_started(Path(kept.bundle), run.id)
             kept = replace(kept, starter_pid=0, starter_ticks=0)
             if found is not None:
-                kept = replace(
-                    kept,
-                    pid=found.pid,
-                    ticks=found.ticks,
-                    conmon_pid=found.conmon_pid,
-                    conmon_ticks=found.conmon_ticks,
-                )
+                kept = record.with_processes(kept, found)
         self._save(kept)
         if run.state == "exited":
             return
@@ -262,15 +258,7 @@ class OciRuntime:
         except RuntimeFailedError as failure:
             await self._give_up(kept, failure.message)
             raise
-        kept = replace(
-            kept,
-            starter_pid=0,
-            starter_ticks=0,
-            pid=started.pid,
-            ticks=started.ticks,
-            conmon_pid=started.conmon_pid,
-            conmon_ticks=started.conmon_ticks,
-        )
+        kept = record.with_processes(kept, started)
         self._save(kept)
         self._watch(kept)
         kept = await self._begin(kept)

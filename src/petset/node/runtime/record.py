@@ -10,6 +10,7 @@ from pathlib import Path
 
 from petset.node import kernel
 from petset.node.runtime.base import Run
+from petset.node.runtime.conmon import Started
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,19 @@ def _order(file: Path) -> tuple[str, int]:
 def with_run(record: Record, **changes: object) -> Record:
     """`record` with fields of its run changed."""
     return replace(record, run=replace(record.run, **changes))  # type: ignore[arg-type]
+
+
+def with_processes(record: Record, started: Started) -> Record:
+    """`record` with the processes that were started for it."""
+    return replace(
+        record,
+        starter_pid=0,
+        starter_ticks=0,
+        pid=started.pid,
+        ticks=started.ticks,
+        conmon_pid=started.conmon_pid,
+        conmon_ticks=started.conmon_ticks,
+    )
 
 
 def pod_is_alive(pod_dir: Path) -> bool:
