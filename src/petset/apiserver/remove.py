@@ -111,9 +111,10 @@ def _shorten(meta: MutableObj, present: int | None, options: DeleteOptions) -> i
     if present is None:
         return 0
     wanted = options.grace_s
+    if wanted is not None and wanted < 0:
+        wanted = 1
     if wanted is None or wanted >= present:
         return present
-    wanted = max(wanted, 0) if wanted >= 0 else 1
     stamped = parse_time(meta["deletionTimestamp"])
     if stamped is not None:
         meta["deletionTimestamp"] = format_time(stamped - present + wanted)

@@ -26,30 +26,34 @@ async def execute(call: Call) -> Reply:
     if not command:
         raise bad_request("you must specify a command to run")
     streams = _streams(request)
-    pairs = [*((name, "1") for name in streams), *(("command", word) for word in command)]
+    pairs = [*streams, *(("command", word) for word in command)]
     return await _connect(call, "exec", pairs)
 
 
 async def attach(call: Call) -> Reply:
     """Join the streams of a running container."""
     _check_upgrade(call.request)
-    return await _connect(call, "attach", [(name, "1") for name in _streams(call.request)])
+    return await _connect(call, "attach", _streams(call.request))
 
 
 async def portforward(call: Call) -> Reply:
     """Carry connections to ports of a pod."""
     _check_upgrade(call.request)
-    pairs = [("port", p) for text in call.request.params("ports") for p in text.split(",")]
+    given = call.request.params("ports")
+    pairs = [("port", port) for text in given for port in text.split(",")]
+    pairs += [("ports", text) for text in given]
     return await _connect(call, "portForward", pairs)
 
 
-def _streams(request: Request) -> list[str]:
+def _streams(request: Request) -> list[tuple[str, str]]:
+    """The streams asked for, in both spellings: the agents' own and the API's."""
     asked = [name for name in _STREAMS if boolean(request, name)]
     if "tty" in asked and "stderr" in asked:
         asked.remove("stderr")
     if not any(name in asked for name in ("stdin", "stdout", "stderr")):
         raise bad_request("you must specify at least one of stdin, stdout, stderr")
-    return [_STREAMS[name] for name in asked]
+    pairs = [(_STREAMS[name], "1") for name in asked]
+    return pairs + [(name, "true") for name in asked]
 
 
 def _check_upgrade(request: Request) -> None:
