@@ -19,16 +19,16 @@ SIZE_MAX = 3 * 1024 * 1024
 """Bytes of a body that is read; the limit of upstream for bodies of requests."""
 
 
-def decode(data: bytes, *, api_version: str = "", kind: str = "") -> MutableObj:
+def decode(data: bytes) -> MutableObj:
     """The object in a body, kind and apiVersion first.
 
-    `api_version` and `kind` are taken where the envelope has none. Zeros that stand for "not set"
-    are left out, as Go leaves them out of JSON. Raises StatusError 400.
+    Zeros that stand for "not set" are left out, as Go leaves them out of JSON. Raises StatusError
+    400, also for a kind that has no protobuf form.
     """
     if len(data) > SIZE_MAX:
         raise _refused(f"longer than {SIZE_MAX} bytes")
     try:
-        return _enveloped(data, 0, api_version, kind)
+        return _enveloped(data, 0)
     except MalformedError as error:
         raise _refused(str(error)) from None
 
@@ -37,11 +37,7 @@ def _refused(why: str) -> StatusError:
     return errors.bad_request(f"the protobuf body cannot be read: {why}")
 
 
-def _nested(data: bytes, depth: int) -> MutableObj:
-    return _enveloped(data, depth, "", "")
-
-
-def _enveloped(data: bytes, depth: int, api_version: str, kind: str) -> MutableObj:
+def _enveloped(data: bytes, depth: int) -> MutableObj:
     if not data.startswith(MAGIC):
         raise MalformedError("it does not begin with the bytes 6b 38 73 00")
     parts = _pieces(data, len(MAGIC), len(data), range(1, 5))
@@ -49,12 +45,11 @@ def _enveloped(data: bytes, depth: int, api_version: str, kind: str) -> MutableO
     if encoding or media not in ("", MEDIA):
         raise MalformedError(f'its content is "{media}" in the encoding "{encoding}"')
     said = _pieces(data, *parts.get(1, (0, 0)), range(1, 3))
-    api_version = _text(data, said.get(1)) or api_version
-    kind = _text(data, said.get(2)) or kind
+    api_version, kind = _text(data, said.get(1)), _text(data, said.get(2))
     name = protobuf_table.type_for(api_version, kind)
     if name is None:
         raise MalformedError(f'no kind "{kind}" is known in version "{api_version}"')
-    body = protobuf_read.Body(data, _nested)
+    body = protobuf_read.Body(data, _enveloped)
     found = protobuf_read.read_object(body, name, *parts.get(2, (0, 0)), depth)
     return {"kind": kind, "apiVersion": api_version, **found}
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from petset.api import decode
+from petset.api import decode, protobuf
 from petset.api.decode import Findings
 from petset.api.errors import (
     bad_request,
@@ -17,7 +17,6 @@ from petset.api.prune import prune
 from petset.api.resource import Resource
 from petset.apiserver import negotiate
 from petset.apiserver.call import Call
-from petset.apiserver.protobuf import decode as protobuf
 
 OPTIONS_SCHEMA = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 
@@ -29,8 +28,7 @@ def _parse(call: Call, *, duplicates: bool) -> tuple[MutableObj, list[str]]:
     """The body as an object, and its duplicate fields. Raises StatusError 400, 415."""
     media = negotiate.content_type(call.request.headers.get("content-type", ""))
     if media == negotiate.PROTOBUF:
-        with_status = call.route.subresource == "status"
-        return protobuf.decode(call.request.body, with_status=with_status), []
+        return protobuf.decode(call.request.body), []
     if media not in ACCEPTED:
         raise unsupported_media_type(ACCEPTED)
     return decode.parse_body(call.request.body, media, duplicates=duplicates)
