@@ -1,5 +1,6 @@
 """The ordered list of controllers that the server runs."""
 
+from petset.controllers.disruption import controller as disruption
 from petset.controllers.endpointslice import controller as endpointslice
 from petset.controllers.garbage import controller as garbage
 from petset.controllers.namespace import controller as namespace
@@ -14,6 +15,7 @@ CONTROLLERS: tuple[tuple[str, Factory], ...] = (
     ("volumebinder", volumebinder.make),
     ("nodelife", nodelife.make),
     ("namespace", namespace.make),
+    ("disruption", disruption.make),
     ("garbage", garbage.make),
 )
 """(name, factory) in the order in which they are started."""

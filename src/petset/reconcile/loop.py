@@ -111,6 +111,7 @@ class Loop(Generic[S]):
         self._clock = ctx.clock
         self._metrics = ctx.metrics
         self.queue = Queue(max_s=RETRY_MAX_S)
+        self._working = 0
         self._freshness = Freshness(controller.caches, self.queue.add)
         self.events = Events(ctx.recorder(controller.component))
         self._executor = Executor(
@@ -120,6 +121,11 @@ class Loop(Generic[S]):
             metrics=ctx.metrics,
             externals=controller.externals,
         )
+
+    @property
+    def busy(self) -> int:
+        """How many keys are being worked on or wait for a worker; delayed ones do not count."""
+        return self._working + len(self.queue)
 
     async def run(self) -> None:
         """Work until cancelled. The caches should be synced by then."""
@@ -136,12 +142,14 @@ class Loop(Generic[S]):
     async def _work(self) -> None:
         while True:
             key = await self.queue.get()
+            self._working += 1
             try:
                 outcome = await self.turn(key)
             except Exception:
                 _log.exception("%s: %s: bug", self._controller.name, key)
                 outcome = Retry("bug")
             finally:
+                self._working -= 1
                 self.queue.done(key)
             self._settle(key, outcome)
 
