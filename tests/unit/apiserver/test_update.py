@@ -20,7 +20,6 @@ async def test_put_replaces_and_counts_the_spec(server: Server) -> None:
     made["spec"]["replicas"] = 5
     answer = await server.ask("PUT", f"{SETS}/web", made)
     assert (answer.status, answer.body["metadata"]["generation"]) == (200, 2)
-    answer.body["metadata"]
     relabelled = {**answer.body, "metadata": {**answer.body["metadata"], "labels": {"x": "y"}}}
     again = await server.ask("PUT", f"{SETS}/web", relabelled)
     assert again.body["metadata"]["generation"] == 2
