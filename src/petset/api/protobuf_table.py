@@ -64,7 +64,7 @@ def message_of(name: str) -> Message:
 
 
 @functools.cache
-def _kinds() -> Mapping[tuple[str, str], str]:
+def kinds() -> Mapping[tuple[str, str], str]:
     """(apiVersion, kind) -> type, of everything that can stand alone in a body."""
     packages = {r.api_version: r.schema.rpartition(".")[0] for r in registry.RESOURCES}
     versions = {package: version for version, package in packages.items()}
@@ -81,4 +81,4 @@ def type_for(api_version: str, kind: str) -> str | None:
     """The type of an object that says of itself `api_version` and `kind`."""
     if kind in ANY_VERSION:
         return f"{schema.META}.{kind}"
-    return _kinds().get((api_version, kind))
+    return kinds().get((api_version, kind))
