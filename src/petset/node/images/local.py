@@ -34,6 +34,10 @@ class StoreError(Exception):
     """The store refuses a change; the message says why."""
 
 
+class InUseError(StoreError):
+    """An image cannot go: containers stand on it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """An image as the index keeps it.
@@ -74,8 +78,14 @@ class Store:
     # Reading.
 
     def find(self, text: str) -> Record | None:
-        """The image that `text` names: a reference, `repo@digest`, an id, or its beginning."""
-        return _found(self._read(), text)
+        """The image that `text` names: a reference, `repo@digest`, or a whole id."""
+        index = self._read()
+        if text in index.images:
+            return index.images[text]
+        try:
+            return _by_reference(index, reference.parse(text))
+        except reference.InvalidReferenceError:
+            return None
 
     def image(self, record: Record, ref: str) -> Image:
         """What the agent needs of `record`."""
@@ -114,7 +124,7 @@ class Store:
         """A work directory that is gone afterwards; those of dead processes are swept first."""
         base = self.root / "tmp"
         base.mkdir(parents=True, exist_ok=True)
-        self._sweep(base)
+        self.sweep()
         folder = base / secrets.token_hex(6)
         with self.locked():
             folder.mkdir(mode=0o700)
@@ -153,9 +163,24 @@ class Store:
 
         return self._change(change)
 
+    def tag(self, image_id: str, tag: str) -> Record:
+        """Let the normalised reference `tag` lead to an image. Raises StoreError."""
+
+        def change(index: _Index) -> Record:
+            record = index.images.get(image_id)
+            if record is None:
+                raise StoreError(f"image {image_id} went away meanwhile")
+            tagged = _replace(record, tags=tuple(dict.fromkeys((*record.tags, tag))))
+            _take_tags(index, tagged)
+            index.images[image_id] = tagged
+            return tagged
+
+        return self._change(change)
+
     def remove(self, text: str, in_use: Collection[str] = ()) -> list[str]:
         """Take a tag, or a whole image, away; returns what went, one line each.
 
+        `text` is what `find` takes, or the beginning of an id.
         `in_use` holds ids of images and paths of layers that containers stand on. Raises
         StoreError when there is no such image, or it is in use.
         """
@@ -180,7 +205,7 @@ class Store:
     def _forget(
         self, index: _Index, text: str, in_use: Collection[str]
     ) -> tuple[list[str], list[str]]:
-        record = _found(index, text)
+        record = self.find(text) or _by_id(index, text)
         if record is None:
             raise StoreError(f"no such image: {text}")
         tag = _own_tag(record, text)
@@ -190,7 +215,7 @@ class Store:
             return [f"Untagged: {tag}"], []
         paths = {str(self.layer_path(layer)) for layer in record.layers}
         if record.id in in_use or paths & set(in_use):
-            raise StoreError(f"image {text} is in use by a container")
+            raise InUseError(f"image {text} is in use by a container")
         del index.images[record.id]
         kept = {layer for other in index.images.values() for layer in other.layers}
         lines = [*(f"Untagged: {t}" for t in record.tags), f"Deleted: {record.id}"]
@@ -246,8 +271,11 @@ class Store:
         finally:
             os.close(folder)
 
-    def _sweep(self, base: Path) -> None:
+    def sweep(self) -> None:
         """Remove work directories whose process is dead: the kernel has freed their lock."""
+        base = self.root / "tmp"
+        if not base.is_dir():
+            return
         with self.locked():
             for folder in base.iterdir():
                 if not _alive(folder):
@@ -270,14 +298,6 @@ def _alive(folder: Path) -> bool:
 
 def _remove_tree(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _found(index: _Index, text: str) -> Record | None:
-    try:
-        ref = reference.parse(text)
-    except reference.InvalidReferenceError:
-        return _by_id(index, text)
-    return _by_reference(index, ref) or _by_id(index, text)
 
 
 def _by_reference(index: _Index, ref: reference.Reference) -> Record | None:

@@ -60,7 +60,7 @@ class Registry:
     async def __aenter__(self) -> "Registry":
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(
-                total=None, connect=CONNECT_S * 2, sock_connect=CONNECT_S, sock_read=STALL_S
+                total=None, connect=CONNECT_S + 1, sock_connect=CONNECT_S, sock_read=STALL_S
             ),
             trust_env=True,
             auto_decompress=False,
