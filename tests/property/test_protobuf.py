@@ -51,9 +51,9 @@ def slots(message: Message) -> Iterator[Slot]:
 @functools.cache
 def objects(name: str, depth: int) -> st.SearchStrategy[MutableObj]:
     """Objects of a type: a few fields, no empty lists and no zeros that mean nothing."""
-    if depth == 0:
-        return st.just({})
     fields = {slot.name: slot for slot in slots(protobuf_table.message_of(name))}
+    if depth == 0 or not fields:
+        return st.just({})
 
     @st.composite
     def build(draw: st.DrawFn) -> MutableObj:
