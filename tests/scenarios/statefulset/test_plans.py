@@ -1,0 +1,256 @@
+"""Golden plans of the StatefulSet controller: `cases/*.yaml` -> `cases/*.plan`.
+
+A case is a list of short states, each planned on its own. `GOLDEN=1` rewrites the plans.
+
+    - title: what the rule says
+      set: fields of spec over the defaults below, and `deleting: true`
+      status: fields of status
+      pods: {0: ready, 1: pending old}
+      claims: {1: pod-owner}
+
+Words of pods: pending running ready fresh (ready just now) failed succeeded going, old (revision),
+gone-labels, orphan, renamed, nostorage. Words of claims: set-owner pod-owner stale-owner foreign
+going none; a pod's claim is there when nothing is said.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from petset.api import meta
+from petset.api.meta import MutableObj, Obj
+from petset.controllers.statefulset.plan import Observed, plan
+from petset.reconcile import revisions
+from petset.reconcile.actions import (
+    Action,
+    Bind,
+    Create,
+    Delete,
+    Emit,
+    External,
+    Parallel,
+    Patch,
+    Plan,
+    Reported,
+    Sequence,
+    Update,
+)
+
+NOW = 1_700_000_000.0
+CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
+LABELS = {"app": "nginx"}
+SET = {"kind": "StatefulSet", "apiVersion": "apps/v1", "name": "web", "uid": "set-uid"}
+
+
+def template(image: str) -> MutableObj:
+    containers = [{"name": "nginx", "image": image}]
+    return {"metadata": {"labels": LABELS}, "spec": {"containers": containers}}
+
+
+def base_set() -> MutableObj:
+    claim = {"metadata": {"name": "www"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+    metadata = {"name": "web", "namespace": "default", "uid": "set-uid", "generation": 2}
+    return {
+        "kind": "StatefulSet",
+        "apiVersion": "apps/v1",
+        "metadata": metadata,
+        "spec": {
+            "replicas": 3,
+            "serviceName": "nginx",
+            "selector": {"matchLabels": LABELS},
+            "template": template("new"),
+            "volumeClaimTemplates": [claim],
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+        },
+    }
+
+
+def revision(image: str, number: int) -> MutableObj:
+    reference = {**SET, "controller": True, "blockOwnerDeletion": True}
+    made = revisions.new_revision(
+        base_set(), reference, template(image), number=number, collision_count=0
+    )
+    made["metadata"] |= {"uid": f"rev-{image}", "resourceVersion": "1"}
+    return made
+
+
+OLD, NEW = revision("old", 1), revision("new", 2)
+NAMES = {meta.name_of(OLD): "OLD", meta.name_of(NEW): "NEW"}
+
+
+def pod(ordinal: int, words: list[str]) -> MutableObj:
+    name = f"web-{ordinal}"
+    made = OLD if "old" in words else NEW
+    labels = {
+        **LABELS,
+        "statefulset.kubernetes.io/pod-name": "x" if "renamed" in words else name,
+        "apps.kubernetes.io/pod-index": str(ordinal),
+        "controller-revision-hash": meta.name_of(made),
+    }
+    if "gone-labels" in words:
+        labels.pop("app")
+    metadata: MutableObj = {
+        "name": name,
+        "namespace": "default",
+        "uid": f"pod-{ordinal}",
+        "resourceVersion": "5",
+        "labels": labels,
+        "ownerReferences": [{**SET, "controller": True, "blockOwnerDeletion": True}],
+    }
+    if "orphan" in words:
+        del metadata["ownerReferences"]
+    if "going" in words:
+        metadata["deletionTimestamp"] = meta.format_time(NOW)
+    claim = {"claimName": f"www-web-{ordinal}"}
+    volumes = [] if "nostorage" in words else [{"name": "www", "persistentVolumeClaim": claim}]
+    return {
+        "kind": "Pod",
+        "apiVersion": "v1",
+        "metadata": metadata,
+        "spec": {"volumes": volumes},
+        "status": pod_status(words),
+    }
+
+
+def pod_status(words: list[str]) -> MutableObj:
+    phases = {"pending": "Pending", "failed": "Failed", "succeeded": "Succeeded"}
+    phase = next((phases[w] for w in words if w in phases), "Running")
+    if "ready" not in words and "fresh" not in words:
+        return {"phase": phase}
+    since = NOW - (2 if "fresh" in words else 1000)
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": meta.format_time(since)}
+    return {"phase": phase, "conditions": [ready]}
+
+
+def claim(ordinal: int, words: list[str]) -> MutableObj:
+    metadata: MutableObj = {
+        "name": f"www-web-{ordinal}",
+        "namespace": "default",
+        "uid": f"claim-{ordinal}",
+        "resourceVersion": "6",
+    }
+    pod_ref = {"kind": "Pod", "apiVersion": "v1", "name": f"web-{ordinal}"}
+    flags = {"controller": True, "blockOwnerDeletion": True}
+    known = {
+        "set-owner": {**SET, **flags},
+        "pod-owner": {**pod_ref, "uid": f"pod-{ordinal}", **flags},
+        "stale-owner": {**pod_ref, "uid": "earlier", **flags},
+        "foreign": {**SET, "name": "other", "uid": "other", "controller": True},
+    }
+    if owners := [known[word] for word in words if word in known]:
+        metadata["ownerReferences"] = owners
+    if "going" in words:
+        metadata["deletionTimestamp"] = meta.format_time(NOW)
+    return {"metadata": metadata}
+
+
+def observed(case: Mapping[str, Any]) -> Observed:
+    found = base_set()
+    wanted = dict(case.get("set") or {})
+    if wanted.pop("deleting", False):
+        found["metadata"]["deletionTimestamp"] = meta.format_time(NOW)
+    found["spec"] |= wanted
+    names = {word: name for name, word in NAMES.items()}
+    status: MutableObj = {
+        "observedGeneration": 2,
+        "currentRevision": "NEW",
+        "updateRevision": "NEW",
+    }
+    status |= case.get("status") or {}
+    for field in ("currentRevision", "updateRevision"):
+        status[field] = names[status[field]]
+    found["status"] = status
+    pods = {int(o): str(words).split() for o, words in (case.get("pods") or {}).items()}
+    claims: dict[int, list[str]] = {o: [] for o in pods}
+    claims |= {int(o): str(words).split() for o, words in (case.get("claims") or {}).items()}
+    made = [claim(o, words) for o, words in claims.items() if "none" not in words]
+    return Observed(
+        found,
+        tuple(pod(o, words) for o, words in pods.items()),
+        (OLD, NEW),
+        {meta.name_of(c): c for c in made},
+        may_adopt=True,
+    )
+
+
+def show(made: Plan) -> Iterator[str]:
+    """A plan as text."""
+    for action in made.actions:
+        yield from show_action(action, "  ")
+    if isinstance(made.status, Patch):
+        fields = made.status.patch["status"]
+        words = [f"{k}={NAMES.get(v, v)}" for k, v in fields.items()]
+        yield "  status " + " ".join(words)
+    if made.requeue_after_s is not None:
+        yield f"  look again after {made.requeue_after_s:g} s"
+    if not made.actions and made.status is None and made.requeue_after_s is None:
+        yield "  nothing"
+
+
+def show_action(action: Action, indent: str) -> Iterator[str]:
+    match action:
+        case Sequence(actions) | Parallel(actions):
+            yield f"{indent}{type(action).__name__.lower()}"
+            for one in actions:
+                yield from show_action(one, indent + "  ")
+        case Reported(write, success, failure, _):
+            yield from show_action(write, indent)
+            for event in (success, failure):
+                if event is not None:
+                    yield f"{indent}  {event.kind} {event.reason}: {event.message}".rstrip()
+        case Create(resource, obj):
+            extra = ""
+            if resource == "pods":
+                extra = " " + NAMES[obj["metadata"]["labels"]["controller-revision-hash"]]
+            yield f"{indent}create {resource} {obj['metadata']['name']}{extra}{owners_of(obj)}"
+        case Delete(resource, _, name, uid):
+            yield f"{indent}delete {resource} {name} uid={uid}"
+        case Patch(resource, _, name, patch):
+            yield f"{indent}patch {resource} {name} {show_patch(patch)}"
+        case Emit(_, kind, reason, message):
+            yield f"{indent}{kind} {reason}: {message}"
+        case Update() | Bind() | External():
+            raise AssertionError(f"not an action of this controller: {action}")
+
+
+def owners_of(obj: Obj) -> str:
+    if obj["kind"] != "PersistentVolumeClaim":
+        return ""
+    return "".join(f" owner={o['kind']}/{o['uid']}" for o in meta.owners_of(obj))
+
+
+def show_patch(patch: Obj) -> str:
+    metadata = patch.get("metadata") or {}
+    if "ownerReferences" in metadata:
+        owners = [f"{o['kind']}/{o['uid']}" for o in metadata["ownerReferences"] or ()]
+        return f"owners={','.join(owners) or 'none'}"
+    return str(patch)
+
+
+def render(path: Path) -> str:
+    text = ""
+    for case in yaml.safe_load(path.read_text()):
+        seen = observed(case)
+        made = plan(seen, NOW)
+        assert made == plan(seen, NOW)
+        text += f"{case['title']}\n" + "".join(f"{line}\n" for line in show(made)) + "\n"
+    return text
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: str(path.stem))
+def test_plans_are_the_golden_ones(path: Path) -> None:
+    golden = path.with_suffix(".plan")
+    text = render(path)
+    if os.environ.get("GOLDEN"):
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def test_every_golden_plan_has_its_case() -> None:
+    stems = {path.stem for path in CASES}
+    assert stems
+    assert {p.stem for p in (Path(__file__).parent / "cases").glob("*.plan")} == stems
