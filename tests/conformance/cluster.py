@@ -61,7 +61,8 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         parts = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
         parts += [x509.NameAttribute(NameOID.ORGANIZATION_NAME, o) for o in organizations]
-        names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+        names: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        names += [x509.DNSName("localhost")] + ([] if ":" in name else [x509.DNSName(name)])
         builder = self._builder(x509.Name(parts), key).add_extension(
             x509.SubjectAlternativeName(names), critical=False
         )
@@ -197,10 +198,13 @@ class Cluster:
 
 @asynccontextmanager
 async def running(
-    home: Path, connect: Connect = no_connect, **settings: Any
+    home: Path,
+    authority: Authority | None = None,
+    connect: Connect = no_connect,
+    **settings: Any,
 ) -> AsyncIterator[Cluster]:
     """A server that listens on a free port of 127.0.0.1."""
-    authority = Authority(home)
+    authority = authority or Authority(home)
     cert, key = authority.issue("petset")
     clock = SystemClock()
     store = MemoryStore(clock)

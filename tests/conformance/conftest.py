@@ -27,9 +27,15 @@ def kubectl(request: pytest.FixtureRequest, cluster: Cluster) -> Kubectl:
 
 
 @pytest.fixture
-def newest(cluster: Cluster) -> Kubectl:
-    """One kubectl, of the version that most tests run with."""
+def newest_binary() -> Path:
+    """The kubectl that most tests run with."""
     if not FOUND:
         pytest.skip("no kubectl on PATH")
     wanted = [p for p in FOUND if p.name.endswith(".1.32")]
-    return cluster.kubectl((wanted or FOUND)[-1])
+    return (wanted or FOUND)[-1]
+
+
+@pytest.fixture
+def newest(cluster: Cluster, newest_binary: Path) -> Kubectl:
+    """One kubectl, of the version that most tests run with."""
+    return cluster.kubectl(newest_binary)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from petset.apiserver.hub import CATCH_UP, Group, Watcher
+from petset.base.http import Stream
 from petset.base.ids import Ids
 from petset.store.drivers.memory import MemoryDriver, MemoryStore
 from petset.store.log import Log
@@ -173,15 +174,17 @@ async def test_bookmarks_tell_how_far_one_is() -> None:
 async def test_a_watch_ends_in_time() -> None:
     async with serving() as server:
         reply = await server.reply("GET", f"{MAPS}?watch=1&timeoutSeconds=1")
+        assert isinstance(reply, Stream)
         ear = Ear()
         async with asyncio.timeout(5):
-            await reply.run(ear)  # type: ignore[union-attr]
+            await reply.run(ear)
         assert ear.events == []
 
 
 async def test_closing_the_server_ends_watches(server: Server) -> None:
     reply = await server.reply("GET", f"{MAPS}?watch=1")
-    task = asyncio.ensure_future(reply.run(Ear()))  # type: ignore[union-attr]
+    assert isinstance(reply, Stream)
+    task = asyncio.ensure_future(reply.run(Ear()))
     await asyncio.sleep(0.01)
     await server.app.close()
     async with asyncio.timeout(5):
