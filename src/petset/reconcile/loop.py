@@ -203,6 +203,10 @@ def _outcome(plan: Plan, executed: Executed) -> Outcome:
 
 
 def _failed(failure: Failure) -> Outcome:
-    if isinstance(failure, StatusError) and failure.code in _TERMINAL_CODES:
-        return Terminal(str(failure))
+    if isinstance(failure, StatusError):
+        causes = failure.details.get("causes") or ()
+        if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
+            return Done()  # nothing can be made there any more; what is there goes by itself
+        if failure.code in _TERMINAL_CODES:
+            return Terminal(str(failure))
     return Retry(f"{failure}" or type(failure).__name__)

@@ -81,6 +81,10 @@ async def test_outcomes_follow_from_plan_and_failure() -> None:
     assert isinstance(await bench.loop.turn("write"), Retry)
     bench.client.failures["create pods default/p"] = errors.not_implemented("this")
     assert isinstance(await bench.loop.turn("write"), Terminal)
+    going = {"causes": [{"reason": "NamespaceTerminating"}]}
+    refusal = errors.StatusError(403, "Forbidden", "being terminated", going)
+    bench.client.failures["create pods default/p"] = refusal
+    assert await bench.loop.turn("write") == Done()
     assert bench.controller.finished == ["nothing=nothing", "later=later"]
 
 

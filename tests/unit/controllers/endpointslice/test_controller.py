@@ -1,0 +1,105 @@
+"""The EndpointSlice controller on a real server in process."""
+
+from typing import Any
+
+from petset.api import meta
+from petset.api.meta import MutableObj
+from petset.controllers.endpointslice import controller
+from petset.reconcile.manager import Factory
+from tests.unit.controllers.cluster import Cluster, cluster, ready_status
+
+FACTORIES: list[tuple[str, Factory]] = [("endpointslice", controller.make)]
+SLICES = "endpointslices.discovery.k8s.io"
+LABELS = {"app": "nginx"}
+
+
+def service(**spec: Any) -> MutableObj:
+    return {
+        "kind": "Service",
+        "apiVersion": "v1",
+        "metadata": {"name": "nginx", "namespace": "default"},
+        "spec": {"selector": LABELS, "ports": [{"port": 80, "targetPort": "web"}], **spec},
+    }
+
+
+def pod(name: str) -> MutableObj:
+    ports = [{"name": "web", "containerPort": 8080}]
+    return {
+        "kind": "Pod",
+        "apiVersion": "v1",
+        "metadata": {"name": name, "namespace": "default", "labels": LABELS},
+        "spec": {
+            "nodeName": "n1",
+            "hostname": name,
+            "subdomain": "nginx",
+            "containers": [{"name": "c", "image": "nginx", "ports": ports}],
+        },
+    }
+
+
+async def make_ready(here: Cluster, name: str, address: str) -> None:
+    await here.client.patch("pods", name, ready_status(address), "default", subresource="status")
+
+
+def told(here: Cluster) -> dict[str, tuple[bool, str]]:
+    slices = here.cache(SLICES).list("default")
+    mine = [s for s in slices if meta.labels_of(s).get("kubernetes.io/service-name") == "nginx"]
+    endpoints = [e for s in mine for e in s.get("endpoints") or ()]
+    return {e["addresses"][0]: (e["conditions"]["ready"], e.get("zone", "")) for e in endpoints}
+
+
+async def test_endpoints_follow_their_pods_and_go_with_the_service() -> None:
+    async with cluster(FACTORIES) as here:
+        await here.client.create("services", service(), "default")
+        await here.client.create("pods", pod("a"), "default")
+        await make_ready(here, "a", "10.128.0.2")
+        await here.until(lambda: told(here) == {"10.128.0.2": (True, "")}, SLICES)
+        zone = {"topology.kubernetes.io/zone": "z1"}
+        node = {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "n1", "labels": zone}}
+        await here.client.create("nodes", node)
+        await here.until(lambda: told(here) == {"10.128.0.2": (True, "z1")}, SLICES)
+        await here.client.patch("pods", "a", {"metadata": {"labels": {"app": "x"}}}, "default")
+        await here.until(lambda: told(here) == {}, SLICES)
+        await here.client.patch("pods", "a", {"metadata": {"labels": LABELS}}, "default")
+        await here.until(lambda: told(here) == {"10.128.0.2": (True, "z1")}, SLICES)
+        (slice_,) = [
+            s for s in here.cache(SLICES).list("default") if meta.name_of(s) != "kubernetes"
+        ]
+        assert slice_["ports"] == [{"name": "", "port": 8080, "protocol": "TCP"}]
+        legacy = await here.client.get("endpoints", "nginx", "default")
+        assert legacy["subsets"][0]["addresses"][0]["ip"] == "10.128.0.2"
+        await here.client.delete("services", "nginx", "default")
+        await here.gone("endpoints", "nginx")
+        await here.gone(SLICES, meta.name_of(slice_))
+        await here.exists("endpoints", "kubernetes")
+        await here.exists(SLICES, "kubernetes")
+
+
+async def test_a_pod_that_goes_serves_on_but_is_not_ready() -> None:
+    async with cluster(FACTORIES) as here:
+        await here.client.create("services", service(clusterIP="None"), "default")
+        await here.client.create("pods", pod("a"), "default")
+        await make_ready(here, "a", "10.128.0.2")
+        await here.client.delete("pods", "a", "default")
+
+        def leaving() -> bool:
+            found = [
+                e["conditions"]
+                for s in here.cache(SLICES).list("default")
+                for e in s.get("endpoints") or ()
+                if "targetRef" in e
+            ]
+            return found == [{"ready": False, "serving": True, "terminating": True}]
+
+        await here.until(leaving, SLICES)
+
+
+async def test_unready_pods_are_published_where_the_service_says_so() -> None:
+    async with cluster(FACTORIES) as here:
+        wanted = service(clusterIP="None", publishNotReadyAddresses=True)
+        await here.client.create("services", wanted, "default")
+        await here.client.create("pods", pod("a"), "default")
+        status = ready_status("10.128.0.2")
+        status["status"]["conditions"][0]["status"] = "False"
+        await here.client.patch("pods", "a", status, "default", subresource="status")
+        await here.until(lambda: told(here) == {"10.128.0.2": (True, "")}, SLICES)
