@@ -4,7 +4,8 @@ Hours of back-off, grace periods and leases pass in milliseconds, and equal inpu
 Files and sockets that are readable are still served first; blocking calls given to an executor run
 at once on the loop itself, so that no thread is outrun by the clock.
 
-Invariant: time only moves while every task waits.
+Invariant: time leaps only while every task waits. A turn of the loop takes `TURN_S`, so that a wait
+too short to be told from none comes to its end.
 """
 
 import asyncio
@@ -12,6 +13,8 @@ import selectors
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, TypeVar
+
+TURN_S = 1e-7
 
 T = TypeVar("T")
 Events = list[tuple[selectors.SelectorKey, int]]
@@ -30,6 +33,7 @@ class _Selector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> Events:
         """What is ready; time has moved by `timeout` when nothing is."""
+        self.jump(TURN_S)
         ready = super().select(0)
         if ready or timeout == 0:
             return ready

@@ -108,8 +108,13 @@ async def play(world: World, checker: Checker, name: str, step: Step) -> None:
 
 async def _delete(world: World, checker: Checker, pod: str) -> None:
     checker.by_hand.add(pod)
+    await _remove(world, "pods", pod, "default")
+
+
+async def _remove(world: World, resource: str, name: str, namespace: str = "") -> None:
+    """Delete an object that may be gone, or not there yet."""
     try:
-        await world.client.delete("pods", pod, "default")
+        await world.client.delete(resource, name, namespace)
     except StatusError as error:
         if error.code != 404:
             raise
@@ -121,7 +126,7 @@ async def _lose(world: World, name: str) -> None:
     if not node.up or sum(n.up for n in world.nodes) == 1:
         return
     await node.lose()
-    await world.client.delete("nodes", name)
+    await _remove(world, "nodes", name)
 
 
 async def _return(world: World, name: str) -> None:
