@@ -15,13 +15,18 @@ def machine() -> None:
     """Refuse what cannot work, before anything is half started."""
     if sys.platform != "linux":
         raise Failure(f"petset runs on Linux, not on {sys.platform}")
+    root()
+    _tools()
+    _kernel()
+
+
+def root() -> None:
+    """Refuse to go on without root."""
     if os.geteuid() != 0:
         raise Failure(
             "petset needs root to make namespaces, mounts and network links",
             f"run it with sudo: sudo {sys.argv[0]} {' '.join(sys.argv[1:])}",
         )
-    _tools()
-    _kernel()
 
 
 def _tools() -> None:
