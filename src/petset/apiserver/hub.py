@@ -81,13 +81,15 @@ class Group:
         """Stop listening to the store."""
         self._unsubscribe()
 
+    def end(self) -> None:
+        """Have every watch of the group end as if its time were up."""
+        for watcher in self._watchers:
+            watcher.ended = True
+            watcher.wake.set()
+
     def join(self, watcher: Watcher) -> None:
         """Let `watcher`, which has caught up in this very step of the loop, take part."""
         self._watchers[watcher] = None
-
-    def watchers(self) -> list[Watcher]:
-        """Who takes part."""
-        return list(self._watchers)
 
     def leave(self, watcher: Watcher) -> None:
         """Forget `watcher`."""
@@ -122,7 +124,13 @@ class Group:
 
     def _flush(self) -> None:
         events, self._pending = self._pending, []
-        chunk = self._encode(events, False)
+        chunk: bytes | None = None
+        try:
+            chunk = self._encode(events, False)
+        finally:
+            if chunk is None:  # a bug: better that clients list again than that they hear nothing
+                self._busy = False
+                self.end()
         started = asyncio.get_running_loop().time()
         self._deliver(events, chunk, list(self._watchers), started)
 
@@ -167,9 +175,7 @@ class Hub:
     def close(self) -> None:
         """Have every watch end as if its time were up."""
         for group in self._groups.values():
-            for watcher in group.watchers():
-                watcher.ended = True
-                watcher.wake.set()
+            group.end()
 
     def group(self, key: Hashable, prefix: str, encode: Encode) -> Group:
         """The group of `key`, made on first use."""

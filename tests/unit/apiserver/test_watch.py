@@ -1,6 +1,7 @@
 """Watches: where they start, what they tell, bookmarks, slow ones, coalescing."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -228,11 +229,11 @@ async def test_a_group_encodes_once_for_all() -> None:
     store = MemoryStore(HandClock())
     calls: list[int] = []
 
-    def encode(events: list[Event], fresh: bool) -> bytes:
+    def encode(events: Sequence[Event], fresh: bool) -> bytes:
         calls.append(len(events))
         return b"".join(b"%d\n" % e.revision for e in events)
 
-    group = Group(store, "things/", encode)  # type: ignore[arg-type]
+    group = Group(store, "things/", encode)
     ears = [Ear() for _ in range(3)]
     for ear in ears:
         watcher = Watcher(ear, store.revision, fresh=False)
@@ -314,3 +315,24 @@ def _replayed(ear: Ear) -> dict[str, str]:
 async def _present(server: Server) -> dict[str, str]:
     items = (await server.get(MAPS)).body["items"]
     return {i["metadata"]["name"]: i["metadata"]["resourceVersion"] for i in items}
+
+
+async def test_watches_end_rather_than_fall_silent_when_encoding_breaks() -> None:
+    store = MemoryStore(HandClock())
+    problems: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: problems.append(context["exception"]))
+
+    def encode(events: Sequence[Event], fresh: bool) -> bytes:
+        raise ZeroDivisionError
+
+    group = Group(store, "things/", encode)
+    watcher = Watcher(Ear(), store.revision)
+    group.join(watcher)
+    await store.put("things//a", lambda r: b"", expect=0)
+    async with asyncio.timeout(5):
+        await watcher.wake.wait()
+    assert watcher.ended
+    assert isinstance(problems[0], ZeroDivisionError)
+    group.close()
+    await store.close()
