@@ -1,5 +1,6 @@
 """From API objects to the values that plugins see: requests, ports, terms, claims."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from petset.api import meta, quantity
@@ -161,4 +162,6 @@ def node_info(node: Obj, pods: Iterable[PodInfo]) -> NodeInfo:
         pods=there,
         requested=requested,
         usage=usage,
+        picky=tuple(pod for pod in there if pod.terms),
+        owned=Counter(p.owner_uid for p in there if p.owner_uid and not meta.is_deleting(p.pod)),
     )

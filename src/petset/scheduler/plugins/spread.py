@@ -42,8 +42,6 @@ class Constraint:
         """Whether `pod` is one of those to be spread."""
         if pod.namespace != namespace or meta.is_deleting(pod.pod):
             return False
-        if self.owner_uid:
-            return pod.owner_uid == self.owner_uid
         return self.selector.matches(pod.labels)
 
 
@@ -99,7 +97,10 @@ def _domains(constraint: Constraint, pod: PodInfo, nodes: Sequence[NodeInfo]) ->
         value = node.labels.get(constraint.key)
         if value is None or not _included(constraint, pod, node):
             continue
-        domains[value] += sum(constraint.counts(p, pod.namespace) for p in node.pods)
+        if constraint.owner_uid:
+            domains[value] += node.owned.get(constraint.owner_uid, 0)
+        else:
+            domains[value] += sum(constraint.counts(p, pod.namespace) for p in node.pods)
     return domains
 
 

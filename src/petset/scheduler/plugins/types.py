@@ -77,7 +77,12 @@ class PodInfo:
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """A node with the pods that are, or are about to be, on it."""
+    """A node with the pods that are, or are about to be, on it.
+
+    Attributes:
+        picky: those of its pods that have affinity terms of their own.
+        owned: how many of its pods, those being deleted not counted, a controller has, by its uid.
+    """
 
     node: Obj
     name: str
@@ -86,6 +91,8 @@ class NodeInfo:
     pods: tuple[PodInfo, ...]
     requested: Amounts
     usage: Amounts
+    picky: tuple[PodInfo, ...] = ()
+    owned: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def taints(self) -> Sequence[Obj]:
