@@ -6,6 +6,7 @@ Run by `make demo`. Uses a cluster of its own named `demo`, and leaves it runnin
 import asyncio
 import contextlib
 import io
+import shlex
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -34,7 +35,7 @@ def title(text: str) -> None:
 
 def petset(*words: str, quiet: bool = False) -> str:
     """Show a petset command and run it, in this process; returns what it printed."""
-    shown = " ".join(f"'{w}'" if " " in w else w for w in words)
+    shown = shlex.join(words)
     if not quiet:
         print(f"{DIM}${PLAIN} petset {shown}", flush=True)
     output = io.StringIO()
@@ -184,7 +185,7 @@ def names(watcher: Watcher) -> None:
     answer = sh("web-1", f"getent hosts {full} || nslookup {full}")
     address = watcher.pods["web-0"]["status"]["podIP"]
     expect(address in answer, f"{full} is {address}")
-    page = sh("web-1", f"(curl -s http://{full}/ || wget -qO- http://{full}/) | grep -i '<title>'")
+    page = sh("web-1", f"(wget -qO- http://{full}/ || curl -s http://{full}/) | grep -i '<title>'")
     expect("nginx" in page, "nginx answers there")
 
 
