@@ -211,13 +211,18 @@ class Box:
             (e["reason"], e["message"]) for e in listed.items if e["involvedObject"]["name"] == name
         ]
 
+    def log_of(self, agent: Agent, name: str) -> str:
+        pod = agent.pod("default", name)
+        return self.log(pod) if pod else ""
+
     def log(self, pod: Obj, container: str = "c", attempt: int = 0) -> str:
         """What a container has written, without times."""
         uid = pod["metadata"]["uid"]
         name = pod["metadata"]["name"]
         node = pod["spec"]["nodeName"]
         file = self.state / "nodes" / node / "logs" / f"default_{name}_{uid}" / container
-        lines = (file / f"{attempt}.log").read_text().splitlines()
+        found = file / f"{attempt}.log"
+        lines = found.read_text().splitlines() if found.exists() else []
         return "\n".join(line.split(" ", 3)[3] for line in lines)
 
 
@@ -249,6 +254,13 @@ async def box(tmp_path: Path, *, start: bool = True) -> AsyncIterator[Box]:
             await store.close()
 
 
+async def eventually(found: Callable[[], Any]) -> None:
+    """Wait for something that nobody tells of."""
+    async with asyncio.timeout(LIMIT_S):
+        while not found():
+            await asyncio.sleep(0.01)
+
+
 def pod_of(name: str, command: str = "exec sleep 1000", **spec: Any) -> MutableObj:
     """A pod of one busybox container `c` that runs a shell command."""
     container = {"name": "c", "image": "busybox", "command": ["/bin/sh", "-c", command]}
@@ -277,3 +289,9 @@ def state_of(pod: Obj, name: str = "c") -> Obj:
             found: Obj = status["state"]
             return found
     return {}
+
+
+def restarts(pod: Obj) -> int:
+    """How often the first container was started again."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    return int(statuses[0]["restartCount"]) if statuses else 0

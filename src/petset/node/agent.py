@@ -18,7 +18,7 @@ from petset.base.ids import Ids
 from petset.client.client import Client
 from petset.client.events import Recorder
 from petset.client.reflector import Informers
-from petset.node import assemble, podrecord, podspec
+from petset.node import assemble, housekeeping, podrecord, podspec
 from petset.node.config import AgentConfig
 from petset.node.content import ContentWatch
 from petset.node.images.types import Images
@@ -28,6 +28,7 @@ from petset.node.peers import Peers
 from petset.node.registration import Registration
 from petset.node.runtime.base import Run, Runtime
 from petset.node.seen import Verdict
+from petset.node.server import Server
 from petset.node.volume.base import Volumes
 from petset.node.worker import PodWorker
 from petset.reconcile.actions import Emit
@@ -92,6 +93,7 @@ class Agent:
         self._workers: dict[str, PodWorker] = {}
         self._lock: IO[str] | None = None
         self._problem = ""
+        self.server = Server(self.runtime, self.pod, clock)
 
     @property
     def netns(self) -> Path | None:
@@ -153,11 +155,18 @@ class Agent:
                 group.create_task(self._events.run(), name="events")
                 group.create_task(self._registration.run(), name="registration")
                 group.create_task(self._peers.run(), name="peers")
+                group.create_task(housekeeping.rotate_logs(self.runtime), name="logs")
+                await self._listen()
                 await self._keep_pods()
         finally:
-            self._release()
+            await self._close()
 
-    def _release(self) -> None:
+    async def _listen(self) -> None:
+        if self.config.tls is not None:
+            await self.server.listen(self.config)
+
+    async def _close(self) -> None:
+        await self.server.close()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -291,6 +300,7 @@ class Agent:
         return fresh
 
     def _exited(self, run: Run) -> None:
+        self.server.exited(run)
         worker = self._workers.get(run.pod_uid)
         if worker is not None:
             worker.exited(run)

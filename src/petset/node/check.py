@@ -5,6 +5,7 @@ Sockets are made in the node's network namespace, whence every pod of the node i
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -165,8 +166,6 @@ def _unverified() -> ssl.SSLContext:
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "connect: connection refused"
-    if isinstance(error, OSError) and error.strerror:
-        return f"connect: {error.strerror.lower()}"
+    if isinstance(error, OSError) and error.errno:
+        return f"connect: {os.strerror(error.errno).lower()}"
     return str(error) or type(error).__name__

@@ -3,6 +3,8 @@
 Invariant: thin and synchronous; knows no pods. Every call here takes well under a millisecond.
 """
 
+import asyncio
+import contextlib
 import ctypes
 import errno
 import os
@@ -152,3 +154,39 @@ def in_thread(work: Callable[[], T]) -> T:
     if failed:
         raise failed[0]
     return done[0]
+
+
+IN_MODIFY, IN_MOVE_SELF, IN_DELETE_SELF = 0x2, 0x800, 0x400
+IN_NONBLOCK, IN_CLOEXEC = 0o4000, 0o2000000
+
+
+class Growth:
+    """Tells, by inotify, when a file has grown or was moved away. Belongs to the event loop."""
+
+    def __init__(self, file: Path) -> None:
+        self._fd = _libc.inotify_init1(IN_NONBLOCK | IN_CLOEXEC)
+        if self._fd < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, f"inotify: {os.strerror(code)}")
+        self.follow(file)
+
+    def follow(self, file: Path) -> None:
+        """Watch what `file` is now, beside what it was."""
+        mask = IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF
+        _libc.inotify_add_watch(self._fd, str(file).encode(), ctypes.c_uint32(mask))
+
+    async def wait(self) -> None:
+        """Wait until something has happened since the last wait."""
+        loop = asyncio.get_running_loop()
+        news = asyncio.Event()
+        loop.add_reader(self._fd, news.set)
+        try:
+            await news.wait()
+        finally:
+            loop.remove_reader(self._fd)
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._fd, 65536)
+
+    def close(self) -> None:
+        """Let go of the watch."""
+        os.close(self._fd)

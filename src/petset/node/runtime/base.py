@@ -5,6 +5,7 @@ One suite runs against the real runtime and the fake one in `testing/runtime.py`
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 from petset.node.images.types import Image
@@ -151,6 +152,14 @@ class ExecResult:
     output: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Attachable:
+    """conmon's socket for a container's streams, and the fifo that takes terminal sizes."""
+
+    socket: Path
+    sizes: Path
+
+
 class Process(Protocol):
     """A command running inside a container with its streams open.
 
@@ -160,6 +169,16 @@ class Process(Protocol):
     stdin: int | None
     stdout: int | None
     stderr: int | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether `wait` has found its end."""
+        ...
+
+    @property
+    def started(self) -> bool:
+        """Whether the command ever ran (False: the program is not there, for instance)."""
+        ...
 
     def resize(self, columns: int, rows: int) -> None:
         """Set the terminal's size, if there is one."""
@@ -240,6 +259,18 @@ class Runtime(Protocol):
 
     async def forget(self, uid: str) -> None:
         """Remove every trace of a pod whose containers and sandbox are gone."""
+        ...
+
+    def netns(self, uid: str) -> Path | None:
+        """The network namespace of a pod as a file; None when it has none to enter."""
+        ...
+
+    def attachable(self, container_id: str) -> Attachable | None:
+        """How to join a running container's own streams; None when that cannot be done."""
+        ...
+
+    async def rotate_log(self, container_id: str, keep: int) -> None:
+        """Put the container's log aside and begin a new one; nothing if it has ended."""
         ...
 
     async def run_in(

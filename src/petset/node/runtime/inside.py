@@ -18,7 +18,6 @@ from petset.node.runtime.base import ExecResult, RuntimeFailedError
 
 F_SETPIPE_SZ = 1031
 PIPE_SIZE = 1 << 20
-CANNOT_START = 255
 
 
 class Inside:
@@ -72,6 +71,16 @@ class Inside:
                     fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE)
         return child
 
+    @property
+    def ended(self) -> bool:
+        """Whether `wait` has found its end."""
+        return self._code is not None
+
+    @property
+    def started(self) -> bool:
+        """Whether the command ever ran: the runtime notes its pid then."""
+        return self._pid_file.exists()
+
     def resize(self, columns: int, rows: int) -> None:
         """Set the terminal's size, if there is one."""
         if self._tty and self.stdout is not None:
@@ -116,8 +125,11 @@ class Inside:
         self._pid_file.unlink(missing_ok=True)
 
 
-def _forget(pid_file: Path) -> None:
+def _forget(pid_file: Path) -> bool:
+    """Remove the pid file; whether there was one."""
+    there = pid_file.exists()
     pid_file.unlink(missing_ok=True)
+    return there
 
 
 async def run(command: Sequence[str], *, pid_file: Path, timeout_s: float) -> ExecResult:
@@ -130,8 +142,8 @@ async def run(command: Sequence[str], *, pid_file: Path, timeout_s: float) -> Ex
             kernel.kill(pid, kernel.start_ticks(pid))
         raise
     finally:
-        _forget(pid_file)
-    if done.code == CANNOT_START and not done.output:
+        started = _forget(pid_file)
+    if done.code and not started:
         words = " ".join(done.errors.decode(errors="replace").split())
         raise RuntimeFailedError(words or "the command could not be started")
     return ExecResult(

@@ -30,6 +30,7 @@ from petset.node.runtime import (
     user,
 )
 from petset.node.runtime.base import (
+    Attachable,
     ContainerConfig,
     ExecResult,
     OnExit,
@@ -451,10 +452,26 @@ class OciRuntime:
         words, pid_file = self._exec(container_id, command, tty=tty)
         return inside.Inside(words, pid_file=pid_file, stdin=stdin, tty=tty)
 
-    def bundle(self, container_id: str) -> Path | None:
-        """Directory of a container's run-time files (attach socket, log control)."""
+    def netns(self, uid: str) -> Path | None:
+        """The network namespace of a pod as a file."""
+        if uid not in self._sandboxes:
+            return None
+        on_node = uid in self._host_network
+        return self._config.node_netns if on_node else self._pins(uid) / "net"
+
+    def attachable(self, container_id: str) -> Attachable | None:
+        """How to join a running container's own streams."""
         kept = self._records.get(container_id)
-        return Path(kept.bundle) if kept and not kept.run.cleaned else None
+        if kept is None or kept.run.state != "running":
+            return None
+        sizes = Path(kept.bundle) / "winsz"
+        return Attachable(self._conmon.sockets / container_id / "attach", sizes)
+
+    async def rotate_log(self, container_id: str, keep: int) -> None:
+        """Put the container's log aside and begin a new one."""
+        kept = self._records.get(container_id)
+        if kept is not None and kept.run.state == "running":
+            await conmon.rotate(Path(kept.bundle), Path(kept.run.log_path), keep)
 
 
 def _new_run(config: ContainerConfig, now: float) -> Run:
