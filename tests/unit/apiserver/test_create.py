@@ -237,3 +237,21 @@ async def test_impersonated_strangers_may_do_nothing(server: Server) -> None:
     assert 'cannot impersonate resource "users"' in refused.body["message"]
     allowed = await server.get(MAPS, identity=ADMIN, impersonate_user="alice")
     assert allowed.status == 200
+
+
+CAPTURED = bytes.fromhex(
+    "6b387300"
+    "0a0f0a02763112094e616d657370616365"
+    "121b0a130a03666f6f12001a0022002a0032003800420012001a020a00"
+    "1a002200"
+)
+"""`kubectl create ns foo` of 1.32, as traced (wire reference, appendix A)."""
+
+
+async def test_typed_clients_send_protobuf(server: Server) -> None:
+    media = "application/vnd.kubernetes.protobuf"
+    answer = await server.ask("POST", "/api/v1/namespaces", CAPTURED, content_type=media)
+    assert answer.status == 201
+    assert (await server.get("/api/v1/namespaces/foo")).body["status"] == {"phase": "Active"}
+    bad = await server.ask("POST", "/api/v1/namespaces", b"k8s\0\xff", content_type=media)
+    assert (bad.status, bad.body["reason"]) == (400, "BadRequest")
