@@ -102,6 +102,7 @@ async def cluster(
             tasks = [group.create_task(manager.run())]
             await manager.started.wait()
             if kubelet:
+                await add_node(client)
                 tasks.append(group.create_task(run_kubelet(here)))
             yield here
             for task in tasks:
@@ -109,6 +110,15 @@ async def cluster(
     finally:
         await app.close()
         await store.close()
+
+
+async def add_node(client: Client, name: str = "n1") -> None:
+    """A node that is ready."""
+    node = {"kind": "Node", "apiVersion": "v1", "metadata": {"name": name}}
+    await client.create("nodes", node)
+    since = "2026-01-01T00:00:00Z"
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": since}
+    await client.patch("nodes", name, {"status": {"conditions": [ready]}}, subresource="status")
 
 
 async def run_kubelet(here: Cluster) -> None:

@@ -10,7 +10,7 @@ from petset.controllers.statefulset import controller as statefulset
 from petset.reconcile import podtemplate
 from petset.reconcile.context import Config
 from petset.reconcile.manager import Factory
-from tests.unit.controllers.cluster import Cluster, cluster
+from tests.unit.controllers.cluster import Cluster, add_node, cluster
 
 FACTORIES: list[tuple[str, Factory]] = [("nodelife", controller.make)]
 PATIENT = Config(orphan_quarantine_s=0.01)
@@ -36,12 +36,6 @@ def pod(**spec: object) -> MutableObj:
     }
 
 
-async def add_node(here: Cluster, ready: str = "True") -> None:
-    wanted = node(ready=ready)
-    await here.client.create("nodes", wanted)
-    await here.client.patch("nodes", "n1", {"status": wanted["status"]}, subresource="status")
-
-
 def taint_keys(here: Cluster) -> set[str]:
     found = here.cache("nodes").get("", "n1") or {}
     return {t["key"].rpartition("/")[2] + ":" + t["effect"] for t in taints.of(found)}
@@ -49,7 +43,7 @@ def taint_keys(here: Cluster) -> set[str]:
 
 async def test_a_node_is_free_of_taints_once_it_is_ready() -> None:
     async with cluster(FACTORIES) as here:
-        await add_node(here)
+        await add_node(here.client)
         cache = here.cache("nodes")
         await here.until(lambda: cache.get("", "n1") is not None and not taint_keys(here), "nodes")
 
@@ -57,7 +51,6 @@ async def test_a_node_is_free_of_taints_once_it_is_ready() -> None:
 async def test_a_silent_node_is_unknown_and_unreachable_and_its_pods_are_not_ready() -> None:
     async with cluster(FACTORIES, config=SHORT, kubelet=True) as here:
         await here.client.create("pods", pod(), "default")
-        await add_node(here)
         pods = here.cache("pods")
         wanted = {"unreachable:NoSchedule", "unreachable:NoExecute"}
         await here.until(lambda: taint_keys(here) == wanted, "nodes")
@@ -92,7 +85,7 @@ async def test_a_renewed_lease_keeps_a_node() -> None:
             "spec": {"renewTime": "2026-01-01T00:00:00.000000Z"},
         }
         await here.client.create("leases.coordination.k8s.io", lease, "kube-node-lease")
-        await add_node(here)
+        await add_node(here.client)
         silent = {**node("n2"), "status": {}}
         await here.client.create("nodes", silent)
         async with asyncio.timeout(20), asyncio.TaskGroup() as group:
@@ -105,7 +98,7 @@ async def test_a_renewed_lease_keeps_a_node() -> None:
 async def test_pods_leave_a_node_that_is_gone_without_their_agents_word() -> None:
     factories: list[tuple[str, Factory]] = [*FACTORIES, ("statefulset", statefulset.make)]
     async with cluster(factories, config=PATIENT) as here:
-        await add_node(here)
+        await add_node(here.client)
         labels = {"app": "a"}
         template = {"metadata": {"labels": labels}, "spec": pod()["spec"]}
         spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
@@ -132,7 +125,6 @@ async def test_pods_leave_a_node_that_is_gone_without_their_agents_word() -> Non
 
 async def test_an_untolerated_taint_evicts_and_says_so() -> None:
     async with cluster(FACTORIES, kubelet=True) as here:
-        await add_node(here)
         tolerant = pod(tolerations=[{"operator": "Exists"}])
         tolerant["metadata"]["name"] = "tolerant"
         await here.client.create("pods", pod(), "default")
