@@ -1,6 +1,7 @@
 """Bodies in protobuf: bytes made by hand, or captured from kubectl."""
 
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from petset.api import protobuf, protobuf_read, protobuf_table, registry, schema
 from petset.api.errors import StatusError
 from petset.api.protobuf_wire import number_field, piece_field, varint
+from tools import gen_protobuf
 
 NAMESPACE = (
     "6b387300 0a0f0a02763112094e616d657370616365"
@@ -346,3 +348,120 @@ def test_every_type_has_a_message() -> None:
     for name in schema.names():
         if not schema.type_of(name).any:
             assert protobuf_table.message_of(name).slots or not schema.type_of(name).fields
+
+
+# -- the generator --------------------------------------------------------------------------------
+
+PROTO = """
+// A comment; with "message Fake { optional string x = 1; }" in it.
+syntax = "proto2";
+package k8s.io.api.demo.v1;
+import "k8s.io/apimachinery/pkg/runtime/generated.proto";
+option go_package = "k8s.io/api/demo/v1";
+
+message Demo {
+  optional .k8s.io.apimachinery.pkg.apis.meta.v1.ObjectMeta metadata = 1;
+  // +optional
+  optional int32 replicas = 4;
+  optional int32 rounds = 5;
+  repeated string names = 6;
+  map<string, Inner> parts = 7;
+  optional Inner inner = 8;
+  reserved 2, 3;
+}
+
+message Inner {
+  optional string text = 1;
+}
+"""
+GO = """
+type Demo struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
+	// Replicas `json:"no" protobuf:"no"`
+	Replicas *int32 `json:"replicas,omitempty" protobuf:"varint,4,opt,name=replicas"`
+	Rounds int32 `json:"rounds,omitempty" protobuf:"varint,5,opt,name=rounds"`
+	Names []string `json:"names,omitempty" protobuf:"bytes,6,rep,name=names"`
+	Parts map[string]Inner `json:"parts" protobuf:"bytes,7,rep,name=parts"`
+	Inner `json:",inline" protobuf:"bytes,8,opt,name=inner"`
+}
+
+type Inner struct {
+	Text string `json:"words" protobuf:"bytes,1,opt,name=text"`
+}
+"""
+DEMO = "io.k8s.api.demo.v1.Demo"
+TYPES: dict[str, Any] = {
+    DEMO: {
+        "f": {
+            "apiVersion": "string",
+            "kind": "string",
+            "metadata": "@io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta",
+            "replicas": "int32",
+            "rounds": ["int32", {}],
+            "names": ["[string", {"lt": "set"}],
+            "parts": "{@io.k8s.api.demo.v1.Inner",
+            "words": "string",
+        }
+    }
+}
+
+
+def demo_source(folder: Path) -> gen_protobuf.Source:
+    package = folder / "demo" / "v1"
+    package.mkdir(parents=True)
+    (package / "generated.proto").write_text(PROTO)
+    (package / "types.go").write_text(GO)
+    return gen_protobuf.read_source(folder)
+
+
+def test_generator_reads_numbers_names_and_where_zero_is_unset(tmp_path: Path) -> None:
+    source = demo_source(tmp_path)
+    table = gen_protobuf.make_table(source, TYPES)
+    assert table == {
+        DEMO: {
+            "metadata": "1",
+            "replicas": "4",
+            "rounds": "5?",
+            "names": "6",
+            "parts": "7",
+            "words": "8.1",
+        }
+    }
+    assert gen_protobuf.differences(table, TYPES) == []
+    assert gen_protobuf.mistyped(source, TYPES) == []
+
+
+def test_generator_tells_of_every_difference(tmp_path: Path) -> None:
+    table = {DEMO: {"metadata": "1", "rounds": "5?", "names": "8", "words": "8.1", "new": "0"}}
+    assert gen_protobuf.differences({**table, "Other": {}}, {**TYPES, "Gone": {"f": {}}}) == [
+        "Gone: only in types.json",
+        "Other: only in protobuf.json",
+        f"{DEMO}.new: not in types.json",
+        f"{DEMO}.parts: has no number",
+        f"{DEMO}.replicas: has no number",
+        f"{DEMO}: number 0 cannot be",
+        f"{DEMO}: number 8 cannot be",
+    ]
+    fields = {**TYPES[DEMO]["f"], "replicas": "string", "names": "string", "parts": "{string"}
+    assert gen_protobuf.mistyped(demo_source(tmp_path), {DEMO: {"f": fields}}) == [
+        f"{DEMO}.replicas: string is optional int32",
+        f"{DEMO}.names: string is repeated string",
+        f"{DEMO}.parts: {{string is map Inner",
+    ]
+
+
+def test_generator_refuses_what_it_does_not_understand(tmp_path: Path) -> None:
+    with pytest.raises(gen_protobuf.SourceError, match="no generated"):
+        gen_protobuf.read_source(tmp_path)
+    with pytest.raises(gen_protobuf.SourceError, match="cannot read oneof"):
+        gen_protobuf.parse_proto("message A { oneof x; }")
+    with pytest.raises(gen_protobuf.SourceError, match="unexpected 'enum'"):
+        gen_protobuf.parse_proto("enum A { B = 1; }")
+    with pytest.raises(gen_protobuf.SourceError, match="has no message Gone"):
+        gen_protobuf.make_table(demo_source(tmp_path), {"Gone": {"f": {}}})
+
+
+def test_committed_numbers_speak_of_the_fields_of_the_schema() -> None:
+    assert gen_protobuf.main(["--check"]) == 0
+    assert gen_protobuf.problems(None, None) == ["protobuf.json is not there"]
