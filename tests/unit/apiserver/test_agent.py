@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from petset.apiserver.kubelet import address_of
-from petset.base.http import Response, Stream, Upgrade
+from petset.base.http import Stream, Upgrade
 from tests.unit.apiserver.harness import PODS, Ear, Server, node, pod, serving
 
 Script = Callable[[str, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -345,9 +345,17 @@ async def test_finished_pods_run_nothing(server: Server) -> None:
 
 async def test_an_agent_that_does_not_switch_is_passed_on() -> None:
     async with agent(says("403 Forbidden", "no", "Content-Type: text/plain")) as (server, _):
-        reply = await server.reply("GET", f"{PODS}/a/exec?command=ls&stdout=1", **UPGRADE)
-        assert isinstance(reply, Response)
-        assert (reply.status, reply.body) == (403, b"no")
+        answer = await server.get(f"{PODS}/a/exec?command=ls&stdout=1", **UPGRADE)
+        assert (answer.status, answer.body["reason"]) == (403, "Forbidden")
+        assert answer.body["message"] == "no"
+
+
+async def test_an_agents_plain_words_become_a_status() -> None:
+    words = "container c of pod a is not running"
+    async with agent(says("500 Internal Server Error", words)) as (server, _):
+        answer = await server.get(f"{PODS}/a/log")
+        assert answer.body["reason"] == "InternalError"
+        assert answer.body["message"] == f"Internal error occurred: {words}"
 
 
 async def test_an_agent_that_speaks_something_else() -> None:

@@ -46,14 +46,13 @@ async def portforward(call: Call) -> Reply:
 
 
 def _streams(request: Request) -> list[tuple[str, str]]:
-    """The streams asked for, in both spellings: the agents' own and the API's."""
+    """The streams asked for, as agents spell them."""
     asked = [name for name in _STREAMS if boolean(request, name)]
     if "tty" in asked and "stderr" in asked:
         asked.remove("stderr")
     if not any(name in asked for name in ("stdin", "stdout", "stderr")):
         raise bad_request("you must specify at least one of stdin, stdout, stderr")
-    pairs = [(_STREAMS[name], "1") for name in asked]
-    return pairs + [(name, "true") for name in asked]
+    return [(_STREAMS[name], "1") for name in asked]
 
 
 def _check_upgrade(request: Request) -> None:

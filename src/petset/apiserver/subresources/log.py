@@ -3,7 +3,14 @@
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote, urlencode
 
-from petset.api.errors import FieldError, bad_request, invalid, invalid_object
+from petset.api.errors import (
+    FieldError,
+    StatusError,
+    bad_request,
+    internal,
+    invalid,
+    invalid_object,
+)
 from petset.api.meta import Obj, name_of, parse_time
 from petset.apiserver.agentwire import AgentAnswer, AgentError
 from petset.apiserver.call import Call
@@ -14,6 +21,13 @@ from petset.base.http import Reply, Request, Response, Stream, Writer
 TEXT = (("Content-Type", "text/plain"),)
 ERROR_MAX = 64 * 1024
 _STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+_REASONS = {
+    400: "BadRequest",
+    403: "Forbidden",
+    404: "NotFound",
+    501: "NotImplemented",
+    503: "ServiceUnavailable",
+}
 _PULLING = {
     "ErrImagePull": "image can't be pulled",
     "ImagePullBackOff": "trying and failing to pull image",
@@ -39,7 +53,7 @@ async def log(call: Call) -> Reply:
 
 
 async def passed_on(answer: AgentAnswer) -> Response:
-    """An agent's refusal, as it is."""
+    """An agent's refusal: a Status as it is, plain words made into one."""
     try:
         body = await answer.body(ERROR_MAX)
     except AgentError as error:
@@ -47,7 +61,12 @@ async def passed_on(answer: AgentAnswer) -> Response:
     finally:
         await answer.close()
     kind = answer.headers.get("content-type", "text/plain")
-    return Response(answer.status, (("Content-Type", kind),), body)
+    if kind.startswith("application/json"):
+        return Response(answer.status, (("Content-Type", kind),), body)
+    words = body.decode(errors="replace").strip() or f"the agent answered {answer.status}"
+    if answer.status == 500:
+        raise internal(words)
+    raise StatusError(answer.status, _REASONS.get(answer.status, ""), words)
 
 
 def _copier(answer: AgentAnswer) -> Callable[[Writer], Awaitable[None]]:
