@@ -41,7 +41,6 @@ async def portforward(call: Call) -> Reply:
     _check_upgrade(call.request)
     given = call.request.params("ports")
     pairs = [("port", port) for text in given for port in text.split(",")]
-    pairs += [("ports", text) for text in given]
     return await _connect(call, "portForward", pairs)
 
 
