@@ -13,6 +13,7 @@ from petset.api import protobuf, protobuf_table, protobuf_wire, schema
 from petset.api.errors import StatusError
 from petset.api.meta import MutableObj
 from petset.api.protobuf_table import Message, Slot
+from petset.api.protobuf_wire import MAGIC
 from petset.api.prune import prune
 
 DEPTH = 5
@@ -138,13 +139,13 @@ def test_damaged_bodies_are_read_or_refused(obj: MutableObj, data: st.DataObject
 def test_any_message_is_read_or_refused(named: tuple[str, str], message: bytes) -> None:
     piece = protobuf_wire.piece_field
     said = piece(1, named[0].encode()) + piece(2, named[1].encode())
-    read_or_refuse(protobuf.MAGIC + piece(1, said) + piece(2, message))
+    read_or_refuse(MAGIC + piece(1, said) + piece(2, message))
 
 
 @given(st.binary(max_size=40))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     read_or_refuse(data)
-    read_or_refuse(protobuf.MAGIC + data)
+    read_or_refuse(MAGIC + data)
 
 
 def read_or_refuse(data: bytes) -> None:

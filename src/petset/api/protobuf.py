@@ -9,12 +9,12 @@ Invariant: `decode` raises nothing but StatusError 400, whatever the bytes are.
 from collections.abc import Iterable
 
 from petset.api import errors, protobuf_read, protobuf_table, protobuf_wire, protobuf_write
+from petset.api.decode import DEPTH_MAX, is_deep
 from petset.api.errors import StatusError
 from petset.api.meta import MutableObj, Obj
-from petset.api.protobuf_wire import MalformedError
+from petset.api.protobuf_wire import MAGIC, MalformedError
 
 MEDIA = "application/vnd.kubernetes.protobuf"
-MAGIC = b"k8s\0"
 SIZE_MAX = 3 * 1024 * 1024
 """Bytes of a body that is read; the limit of upstream for bodies of requests."""
 
@@ -28,19 +28,22 @@ def decode(data: bytes) -> MutableObj:
     if len(data) > SIZE_MAX:
         raise _refused(f"longer than {SIZE_MAX} bytes")
     try:
-        return _enveloped(data, 0)
+        obj = _enveloped(data, 0, len(data), 0)
     except MalformedError as error:
         raise _refused(str(error)) from None
+    if is_deep(obj):  # messages and the JSON inside them add up
+        raise _refused(f"nested deeper than {DEPTH_MAX} levels")
+    return obj
 
 
 def _refused(why: str) -> StatusError:
     return errors.bad_request(f"the protobuf body cannot be read: {why}")
 
 
-def _enveloped(data: bytes, depth: int) -> MutableObj:
-    if not data.startswith(MAGIC):
+def _enveloped(data: bytes, at: int, end: int, depth: int) -> MutableObj:
+    if not data.startswith(MAGIC, at, end):
         raise MalformedError("it does not begin with the bytes 6b 38 73 00")
-    parts = _pieces(data, len(MAGIC), len(data), range(1, 5))
+    parts = _pieces(data, at + len(MAGIC), end, range(1, 5))
     encoding, media = (_text(data, parts.get(n)) for n in (3, 4))
     if encoding or media not in ("", MEDIA):
         raise MalformedError(f'its content is "{media}" in the encoding "{encoding}"')
@@ -48,7 +51,7 @@ def _enveloped(data: bytes, depth: int) -> MutableObj:
     api_version, kind = _text(data, said.get(1)), _text(data, said.get(2))
     name = protobuf_table.type_for(api_version, kind)
     if name is None:
-        raise MalformedError(f'no kind "{kind}" is known in version "{api_version}"')
+        raise MalformedError(f'no kind "{kind[:80]}" is known in version "{api_version[:80]}"')
     body = protobuf_read.Body(data, _enveloped)
     found = protobuf_read.read_object(body, name, *parts.get(2, (0, 0)), depth)
     return {"kind": kind, "apiVersion": api_version, **found}

@@ -33,12 +33,12 @@ class Body:
     """Bytes that are read.
 
     Attributes:
-        nested: reads an enveloped object inside (only RawExtension holds such).
+        nested: reads an enveloped object inside (only RawExtension holds such), without a copy.
         fields_left: how many more fields are accepted.
     """
 
     data: bytes
-    nested: "Callable[[bytes, int], MutableObj]"
+    nested: "Callable[[bytes, int, int, int], MutableObj]"
     fields_left: int = FIELDS_MAX
 
     def fields(self, at: int, end: int) -> Any:
@@ -290,13 +290,14 @@ def _micro_time(body: Body, at: int, end: int, depth: int) -> str | None:
 
 def _raw(body: Body, at: int, end: int, depth: int) -> Any:
     """Field 1 holds JSON, or an object with an envelope of its own."""
-    piece = b""
+    span = end, end
     for number, wire, start, stop in body.fields(at, end):
         if number == 1:
             _expect(wire, PIECE, number)
-            piece = body.data[start:stop]
-    if piece.startswith(b"k8s\0"):
-        return body.nested(piece, depth + 1)
+            span = start, stop
+    if body.data.startswith(protobuf_wire.MAGIC, *span):
+        return body.nested(body.data, *span, depth + 1)
+    piece = body.data[slice(*span)]
     return decode.parse_json(piece) if piece else None
 
 

@@ -7,6 +7,9 @@ that is no protobuf. Groups are refused: no type of the API has one.
 import struct
 from collections.abc import Iterator
 
+MAGIC = b"k8s\0"
+"""What a body begins with."""
+
 VARINT, FIXED64, PIECE, FIXED32 = 0, 1, 2, 5
 """Wire types. A piece is a length and so many bytes: text, bytes, a message, packed numbers."""
 

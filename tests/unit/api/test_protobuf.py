@@ -4,11 +4,13 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from petset.api import protobuf, protobuf_read, protobuf_table, registry, schema
+from petset.api.decode import DEPTH_MAX
 from petset.api.errors import StatusError
-from petset.api.protobuf_wire import number_field, piece_field, varint
+from petset.api.protobuf_wire import MAGIC, number_field, piece_field, varint
 from tools import gen_protobuf
 
 NAMESPACE = (
@@ -29,7 +31,7 @@ n = number_field
 
 
 def body(version: str, kind: str, *fields: bytes) -> bytes:
-    return protobuf.MAGIC + p(1, p(1, version) + p(2, kind)) + p(2, m(*fields))
+    return MAGIC + p(1, p(1, version) + p(2, kind)) + p(2, m(*fields))
 
 
 def read(version: str, kind: str, *fields: bytes) -> dict[str, Any]:
@@ -241,7 +243,7 @@ def test_delete_options_of_any_group_version() -> None:
     [
         (b"", "does not begin with"),
         (b"{}", "does not begin with"),
-        (protobuf.MAGIC, 'no kind ""'),
+        (MAGIC, 'no kind ""'),
         (body("v1", "Nope"), 'no kind "Nope" is known in version "v1"'),
         (body("v2", "Pod"), 'no kind "Pod"'),
         (body("v1", "ObjectMeta"), "no kind"),
@@ -294,8 +296,17 @@ def test_envelopes_in_envelopes_are_bounded() -> None:
     assert "nested deeper" in refused(data)
 
 
+def test_messages_and_the_json_inside_them_are_bounded_together() -> None:
+    def revision(levels: int) -> bytes:
+        json = b'{"a":' * levels + b"1" + b"}" * levels
+        return body("apps/v1", "ControllerRevision", p(2, p(1, json)))
+
+    orjson.dumps(protobuf.decode(revision(DEPTH_MAX - 2)))
+    assert "nested deeper" in refused(revision(DEPTH_MAX))
+
+
 def test_size_and_number_of_fields_are_bounded() -> None:
-    assert "longer than" in refused(b"k8s\0" + bytes(protobuf.SIZE_MAX))
+    assert "longer than" in refused(MAGIC + bytes(protobuf.SIZE_MAX))
     many = p(2) * (protobuf_read.FIELDS_MAX + 1)
     assert "more than" in refused(body("v1", "ServiceAccount", many))
 
