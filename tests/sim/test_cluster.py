@@ -11,6 +11,8 @@ from petset.testing.scenario import stateful_set
 from petset.testing.world import World
 from tests.sim.test_statefulset import CLAIMS, SEEDS, SET, make, pod, tell
 
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
+
 
 def lone_pod(name: str, **spec: Any) -> dict[str, Any]:
     spec.setdefault("containers", [{"name": "main", "image": "busybox"}])
@@ -26,6 +28,39 @@ def claim(name: str, **spec: Any) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": spec,
     }
+
+
+def storage_class(name: str, provisioner: str) -> dict[str, Any]:
+    return {
+        "kind": "StorageClass",
+        "apiVersion": "storage.k8s.io/v1",
+        "metadata": {"name": name},
+        "provisioner": provisioner,
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }
+
+
+def volume(name: str, node: str, storageClassName: str = "manual") -> dict[str, Any]:  # noqa: N803
+    expression = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}
+    return {
+        "kind": "PersistentVolume",
+        "apiVersion": "v1",
+        "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": storageClassName,
+            "local": {"path": f"/disks/{name}"},
+            "nodeAffinity": {"required": terms},
+        },
+    }
+
+
+def volume_of(world: World, name: str) -> str:
+    found = world.get(CLAIMS, name)
+    assert found is not None
+    return str(found["spec"].get("volumeName", ""))
 
 
 def scheduled(world: World, name: str) -> dict[str, Any]:
@@ -172,6 +207,75 @@ def test_local_volumes_are_made_where_the_pod_goes_and_keep_it_there(seed: int) 
         await world.client.patch("nodes", node, {"spec": {"unschedulable": None}})
         await world.wait_for(lambda: ready_pod(world, "two"))
         assert pod(world, "two")["spec"]["nodeName"] == node
+
+    tell(story, seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_volumes_made_by_hand_are_given_out_once_each(seed: int) -> None:
+    async def story(world: World, checker: Checker) -> None:
+        await world.apply(storage_class("manual", "kubernetes.io/no-provisioner"))
+        for node in ("n1", "n2"):
+            await world.apply(volume(f"disk-{node}", node))
+        for name in ("a", "b", "c"):
+            await world.apply(claim(name, storageClassName="manual"))
+            volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": name}}]
+            await world.apply(lone_pod(name, volumes=volumes))
+        await world.settle()
+        placed = {
+            name: (pod(world, name)["spec"].get("nodeName"), volume_of(world, name))
+            for name in ("a", "b", "c")
+        }
+        assert sorted(v for v in placed.values() if v[0]) == [("n1", "disk-n1"), ("n2", "disk-n2")]
+        (left,) = [name for name, (node, _) in placed.items() if not node]
+        assert "didn't find available persistent volumes" in scheduled(world, left)["message"]
+        await world.apply(volume("disk-n3", "n3"))
+        await world.wait_for(lambda: ready_pod(world, left))
+        assert pod(world, left)["spec"]["nodeName"] == "n3"
+
+    tell(story, seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_provisioner_that_gives_up_gets_another_node(seed: int) -> None:
+    async def story(world: World, checker: Checker) -> None:
+        await world.apply(storage_class("far", "example.org/far"))
+        await world.apply(claim("data", storageClassName="far"))
+        volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+        await world.apply(lone_pod("one", volumes=volumes))
+        await world.wait_for(lambda: bool(selected(world)))
+        first = selected(world)
+        await world.client.patch("nodes", first, {"spec": {"unschedulable": True}})
+        given_up = {"metadata": {"annotations": {SELECTED_NODE: None}}}
+        await world.client.patch(CLAIMS, "data", given_up, "default")
+        await world.wait_for(lambda: selected(world) not in ("", first))
+        assert not pod(world, "one")["spec"].get("nodeName")
+        made = volume("made", selected(world), storageClassName="far")
+        made["spec"]["claimRef"] = {"namespace": "default", "name": "data"}
+        await world.apply(made)
+        await world.wait_for(lambda: ready_pod(world, "one"))
+        assert pod(world, "one")["spec"]["nodeName"] == selected(world)
+
+    def selected(world: World) -> str:
+        found = world.get(CLAIMS, "data")
+        assert found is not None
+        return str(meta.annotations_of(found).get(SELECTED_NODE, ""))
+
+    tell(story, seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_claim_for_one_pod_is_handed_on_when_that_pod_is_gone(seed: int) -> None:
+    async def story(world: World, checker: Checker) -> None:
+        await world.apply(claim("data", accessModes=["ReadWriteOncePod"]))
+        volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+        await world.apply(lone_pod("one", volumes=volumes))
+        await world.wait_for(lambda: ready_pod(world, "one"))
+        await world.apply(lone_pod("two", volumes=volumes))
+        await world.wait_for(lambda: scheduled(world, "two").get("status") == "False")
+        assert "ReadWriteOncePod" in scheduled(world, "two")["message"]
+        await world.client.delete("pods", "one", "default")
+        await world.wait_for(lambda: ready_pod(world, "two"))
 
     tell(story, seed)
 

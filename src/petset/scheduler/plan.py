@@ -16,6 +16,7 @@ from petset.scheduler.plugins import (
     spread,
     taints,
     unschedulable,
+    unsupported,
     volumes,
 )
 from petset.scheduler.plugins.types import (
@@ -29,6 +30,7 @@ from petset.scheduler.plugins.types import (
 )
 
 FILTERS: Mapping[str, Prepare] = {
+    "unsupported": unsupported.prepare,
     "unschedulable": unschedulable.prepare,
     "nodename": nodename.prepare,
     "taints": taints.prepare,
@@ -40,6 +42,9 @@ FILTERS: Mapping[str, Prepare] = {
     "affinity": affinity.prepare,
 }
 """In the order that they are asked; the first that excludes a node gives its reasons."""
+
+REFUSED_AS = {"volumes": "claims"}
+"""What a refusal of the whole pod is filed under: claims are waited for, not volumes on nodes."""
 
 SCORES: Sequence[tuple[int, Score]] = (
     (3, taints.score),
@@ -79,7 +84,8 @@ def plan(pod: PodInfo, world: World, draw: Draw) -> Placement | Unschedulable:
     for name, prepare in FILTERS.items():
         match prepare(pod, world):
             case Refusal(message=message):
-                return Unschedulable(_message(len(world.nodes), [message]), frozenset((name,)))
+                text = _message(len(world.nodes), [message])
+                return Unschedulable(text, frozenset((REFUSED_AS.get(name, name),)))
             case None:
                 pass
             case check:

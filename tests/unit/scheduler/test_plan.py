@@ -381,6 +381,13 @@ def test_a_volume_promised_elsewhere_is_not_promised_again() -> None:
     )
 
 
+def test_what_is_not_supported_is_refused_by_name() -> None:
+    pod = make_pod(resourceClaims=[{"name": "gpu"}])
+    assert refused(pod, world(holding(make_node("n1")))) == (
+        "0/1 nodes are available: petset does not support resourceClaims yet."
+    )
+
+
 def test_ties_are_broken_by_the_draw_alone() -> None:
     cluster = world(holding(make_node("n1")), holding(make_node("n2")), holding(make_node("n3")))
     picks = [plan(info(make_pod()), cluster, draw) for draw in (first, second, last)]
