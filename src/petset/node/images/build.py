@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,7 @@ _FOLDERS = {
 _REMOVED = (
     "dev/*",
     "etc/apt",
+    "etc/dpkg",
     "etc/fstab",
     "etc/hostname",
     "etc/resolv.conf",
@@ -51,6 +53,7 @@ _REMOVED = (
     "usr/share/man/*",
     "var/cache/*",
     "var/lib/apt",
+    "var/lib/dpkg",
 )
 _APPLET_FOLDERS = ("bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin")
 _NOT_APPLETS = frozenset(("busybox", "dpkg", "dpkg-deb", "init", "linuxrc", "rpm", "rpm2cpio"))
@@ -158,8 +161,7 @@ def _dress(root: Path, recipe: Recipe, source: Distribution) -> None:
         path = _inside(root, file.path)
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(path)
-        path.write_bytes(file.source.read_bytes())
-        path.chmod(file.mode)
+        _write(path, file.source.read_bytes(), file.mode)
     for name, target in recipe.links.items():
         _link(root, _inside(root, name), target)
     _certificates(root)
@@ -172,7 +174,7 @@ def _certificates(root: Path) -> None:
     if found:
         bundle = root / "etc/ssl/certs/ca-certificates.crt"
         bundle.parent.mkdir(parents=True, exist_ok=True)
-        bundle.write_bytes(b"".join(path.read_bytes() for path in found))
+        _write(bundle, b"".join(path.read_bytes() for path in found), 0o644)
         _link(root, root / "usr/lib/ssl/cert.pem", "/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -192,8 +194,8 @@ def _system_files(root: Path, recipe: Recipe, source: Distribution) -> None:
     for name, lines in texts.items():
         path = root / "etc" / name
         _remove(path)
-        path.write_text("".join(f"{line}\n" for line in lines))
-        path.chmod(0o640 if name == "shadow" else 0o644)
+        text = "".join(f"{line}\n" for line in lines)
+        _write(path, text.encode(), 0o640 if name == "shadow" else 0o644)
 
 
 def _shell(user: User) -> str:
@@ -210,6 +212,13 @@ def _applets(root: Path) -> None:
         there = any(os.path.lexists(root / folder / name) for folder in _APPLET_FOLDERS)
         if not there and name not in _NOT_APPLETS:
             (root / "bin" / name).symlink_to("busybox")
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    """Write a file whose time tells nothing, so that the same build has the same id."""
+    path.write_bytes(data)
+    path.chmod(mode)
+    os.utime(path, (0, 0))
 
 
 def _link(root: Path, path: Path, target: str) -> None:
@@ -251,16 +260,10 @@ def _summary(root: Path, recipe: Recipe) -> tuple[str, int]:
         for name in sorted((*folders, *files)):
             path = Path(folder) / name
             status = path.lstat()
-            entry = (
-                str(path.relative_to(root)),
-                status.st_mode,
-                status.st_uid,
-                status.st_gid,
-                status.st_size if path.is_file() else 0,
-                int(status.st_mtime) if path.is_file() else 0,
-            )
-            digest.update(repr(entry).encode())
-            if not path.is_symlink() and path.is_file():
+            kind = (status.st_mode, status.st_uid, status.st_gid)
+            digest.update(repr((str(path.relative_to(root)), kind)).encode())
+            if stat.S_ISREG(status.st_mode):
+                digest.update(repr((status.st_size, int(status.st_mtime))).encode())
                 size += status.st_size
     return f"sha256:{digest.hexdigest()}", size
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from petset.node.images import recipes, reference, workers
-from petset.node.images.local import Record, Store, StoreError
+from petset.node.images.local import InUseError, Record, Store, StoreError
 from petset.node.images.recipes import Recipe
 from petset.node.images.reference import InvalidReferenceError, Reference
 from petset.node.images.types import Image, ImageError, Report
@@ -271,7 +271,7 @@ async def pull(root: Path, ref: str, tell: Tell) -> Record:
 
 async def load(root: Path, file: Path, tell: Tell) -> list[Record]:
     """Take in the images of a `docker save` archive or an OCI layout in a tar file."""
-    request = {"op": "load", "root": str(root), "file": str(file.absolute())}
+    request = {"op": "load", "root": str(root), "file": str(file)}
     return await _verb(root, workers.run(WORKER, request, tell))
 
 
@@ -284,10 +284,10 @@ async def rm(root: Path, ref: str, in_use: Collection[str] = ()) -> list[str]:
     """Remove a tag or image; returns what went. `in_use`: ids, or paths of layers."""
     try:
         return await asyncio.to_thread(Store(root).remove, ref, in_use)
+    except InUseError as error:
+        raise ImageError("ImageInUse", str(error)) from None
     except StoreError as error:
-        raise ImageError(
-            "ImageInUse" if "in use" in str(error) else "NotFound", str(error)
-        ) from None
+        raise ImageError("NotFound", str(error)) from None
 
 
 async def _verb(root: Path, work: Awaitable[list[str]]) -> list[Record]:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
@@ -77,18 +77,18 @@ def decompressed(path: Path) -> Iterator[Readable]:
             with gzip.GzipFile(fileobj=raw) as plain:
                 yield plain
         elif start == _ZSTD:
-            with _zstd(raw) as piped:
+            with _zstd(path) as piped:
                 yield piped
         else:
             yield raw
 
 
 @contextmanager
-def _zstd(raw: IO[bytes]) -> Iterator[Readable]:
+def _zstd(path: Path) -> Iterator[Readable]:
     program = shutil.which("zstd")
     if program is None:
         raise UnpackError("the layer is compressed with zstd: install the program zstd")
-    with subprocess.Popen([program, "-dc"], stdin=raw, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([program, "-dc", "--", path], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         yield process.stdout
         process.stdout.close()

@@ -1,0 +1,303 @@
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from petset.node.images import service
+from petset.node.images.local import Record, Store
+from petset.node.images.manifest import Config
+from petset.node.images.service import ImageService
+from petset.node.images.types import ImageError
+from petset.node.images.workerio import Failure, Tell
+from petset.node.images.workers import PULLER
+from tests.unit.node.images.fakeregistry import registry
+from tests.unit.node.images.layers import Entry, image
+
+A, B, LAYER = ("sha256:" + letter * 64 for letter in "abc")
+
+
+class FakeRun:
+    """Workers that put images into the store at once, and remember what they were asked."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.asked: list[tuple[str, str]] = []
+        self.silent = ""
+        self.refusal = ""
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, module: str, request: Mapping[str, Any], tell: Tell) -> list[str]:
+        if module == PULLER:
+            self.asked.append(("pull", request["ref"]))
+            await self.gate.wait()
+            if self.silent:
+                raise Failure("unreachable", self.silent, request["ref"].partition("/")[0])
+            if self.refusal:
+                raise Failure("failed", self.refusal)
+            return [self._put(A, (request["ref"],))]
+        self.asked.append(("build", request["recipe"]))
+        name = request["recipe"]
+        tag = f"docker.io/library/{name}:latest"
+        return [self._put(B, (tag,), recipe=name, note=f"{name} 1.2 of Debian")]
+
+    def _put(self, image_id: str, tags: tuple[str, ...], recipe: str = "", note: str = "") -> str:
+        self.store.layer_path(LAYER).mkdir(parents=True, exist_ok=True)
+        config = Config((LAYER,), cmd=("run",))
+        self.store.put(
+            Record(image_id, (LAYER,), config, size=42, tags=tags, recipe=recipe, note=note)
+        )
+        return image_id
+
+
+class Desk:
+    """A service on fake workers, and the events it reported."""
+
+    def __init__(self, root: Path, **more: float) -> None:
+        self.run = FakeRun(Store(root))
+        self.service = ImageService(root, run=self.run, **more)
+        self.events: list[tuple[str, str, str]] = []
+
+    async def ensure(self, ref: str, policy: str = "IfNotPresent") -> str:
+        image = await self.service.ensure(ref, policy, lambda *e: self.events.append(e))
+        return image.id
+
+    async def refused(self, ref: str, policy: str = "IfNotPresent") -> ImageError:
+        with pytest.raises(ImageError) as caught:
+            await self.ensure(ref, policy)
+        return caught.value
+
+    def told(self) -> list[tuple[str, str]]:
+        told, self.events = self.events, []
+        return [(reason, message) for _, reason, message in told]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path / "images")
+
+
+SILENT = "Registry docker.io could not be reached (no route)"
+
+
+async def test_pulls_what_is_missing_and_says_so_as_the_kubelet_does(desk: Desk) -> None:
+    assert await desk.ensure("nginx") == A
+    first, second = desk.told()
+    assert first == ("Pulling", 'Pulling image "nginx"')
+    assert second[0] == "Pulled"
+    start, _, end = second[1].partition(" in ")
+    assert start == 'Successfully pulled image "nginx"'
+    assert end.endswith(" including waiting). Image size: 42 bytes.")
+    found = desk.service.local("nginx")
+    assert found is not None
+    assert (found.ref, found.cmd, found.size) == ("docker.io/library/nginx:latest", ("run",), 42)
+
+
+async def test_if_not_present_takes_what_is_here(desk: Desk) -> None:
+    await desk.ensure("nginx")
+    desk.told()
+    await desk.ensure("nginx:latest")
+    words = 'Container image "nginx:latest" already present on machine'
+    assert desk.told() == [("Pulled", words)]
+    assert len(desk.run.asked) == 1
+
+
+async def test_always_asks_again(desk: Desk) -> None:
+    await desk.ensure("nginx")
+    await desk.ensure("nginx", "Always")
+    assert len(desk.run.asked) == 2
+
+
+async def test_never_does_not_ask(desk: Desk) -> None:
+    error = await desk.refused("nginx", "Never")
+    assert error.reason == "ErrImageNeverPull"
+    assert error.message == 'Container image "nginx" is not present with pull policy of Never'
+    assert desk.told() == [("ErrImageNeverPull", error.message)]
+    assert desk.run.asked == []
+    await desk.ensure("nginx")
+    assert await desk.ensure("nginx", "Never") == A
+
+
+async def test_names_that_are_none_are_invalid(desk: Desk) -> None:
+    error = await desk.refused("Nginx")
+    assert error.reason == "InvalidImageName"
+    assert error.message.startswith('Failed to apply default image tag "Nginx": ')
+    assert desk.told() == [("InspectFailed", error.message)]
+    assert desk.service.local("Nginx") is None
+
+
+async def test_a_refusal_is_an_error_and_no_reason_to_build(desk: Desk) -> None:
+    desk.run.refusal = "nginx: not found"
+    error = await desk.refused("nginx")
+    assert (error.reason, error.message) == ("ErrImagePull", "nginx: not found")
+    assert desk.told()[-1] == ("Failed", 'Failed to pull image "nginx": nginx: not found')
+    assert desk.run.asked == [("pull", "docker.io/library/nginx:latest")]
+
+
+async def test_a_silent_registry_is_replaced_by_the_recipe(desk: Desk) -> None:
+    desk.run.silent = "no route"
+    assert await desk.ensure("nginx", "Always") == B
+    built = (
+        f'{SILENT}: image "nginx" was built from recipe nginx, that is from the distribution\'s '
+        "packages: nginx 1.2 of Debian"
+    )
+    assert desk.told() == [
+        ("Pulling", 'Pulling image "nginx"'),
+        ("BuildingFromRecipe", f'{SILENT}: building image "nginx" from recipe nginx'),
+        ("BuiltFromRecipe", built),
+    ]
+    assert await desk.ensure("nginx", "Always") == B
+    assert await desk.ensure("nginx:1.27") == B
+    assert await desk.ensure("registry.k8s.io/nginx-slim:0.24") == B
+    assert [kind for kind, _ in desk.run.asked].count("build") == 1
+
+
+async def test_without_a_recipe_silence_is_an_error(desk: Desk) -> None:
+    desk.run.silent = "no route"
+    for ref in ("nope", f"nginx@{A}"):
+        error = await desk.refused(ref)
+        assert error.reason == "ErrImagePull"
+        assert "docker.io could not be reached (no route), and petset has no" in error.message
+
+
+async def test_silence_is_remembered_for_a_while(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "images", unreachable_s=1000)
+    desk.run.silent = "no route"
+    await desk.ensure("nginx", "Always")
+    await desk.refused("nope")
+    await desk.ensure("redis")
+    assert [ref for kind, ref in desk.run.asked if kind == "pull"] == [
+        "docker.io/library/nginx:latest"
+    ]
+    await desk.ensure("quay.io/quay/busybox")
+    assert desk.run.asked[-2] == ("pull", "quay.io/quay/busybox:latest")
+    short = Desk(tmp_path / "other", unreachable_s=0)
+    short.run.silent = "no route"
+    await short.ensure("nginx", "Always")
+    short.run.silent = ""
+    assert await short.ensure("nginx", "Always") == A
+
+
+async def test_a_pulled_image_outlives_the_silence_of_its_registry(desk: Desk) -> None:
+    await desk.ensure("nginx")
+    desk.run.silent = "no route"
+    desk.told()
+    assert await desk.ensure("nginx", "Always") == A
+    assert desk.told()[-1] == ("Pulled", 'Container image "nginx" already present on machine')
+
+
+async def test_pods_that_want_the_same_image_wait_for_one_pull(desk: Desk) -> None:
+    desk.run.gate.clear()
+    desk.run.silent = "no route"
+    async with asyncio.TaskGroup() as group:
+        waiting = [group.create_task(desk.ensure("nginx")) for _ in range(5)]
+        await asyncio.sleep(0)
+        desk.run.gate.set()
+    assert {task.result() for task in waiting} == {B}
+    assert desk.run.asked == [("pull", "docker.io/library/nginx:latest"), ("build", "nginx")]
+    reasons = [reason for reason, _ in desk.told()]
+    for reason in ("Pulling", "BuildingFromRecipe", "BuiltFromRecipe"):
+        assert reasons.count(reason) == 5
+
+
+async def test_a_pull_goes_on_when_one_of_its_pods_goes_away(desk: Desk) -> None:
+    desk.run.gate.clear()
+    gone = asyncio.ensure_future(desk.ensure("nginx"))
+    stays = asyncio.ensure_future(desk.ensure("nginx"))
+    while not desk.run.asked:
+        await asyncio.sleep(0)
+    gone.cancel()
+    desk.run.gate.set()
+    assert await stays == A
+    assert gone.cancelled()
+    assert len(desk.run.asked) == 1
+
+
+async def test_closing_stops_what_is_under_way(desk: Desk) -> None:
+    desk.run.gate.clear()
+    waiting = asyncio.ensure_future(desk.ensure("nginx"))
+    while not desk.run.asked:
+        await asyncio.sleep(0)
+    await desk.service.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_real_workers_pull_load_and_report_failures(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    async with registry() as fake:
+        fake.add("1", image([[Entry("a", b"1")]], Cmd=["run"]))
+        ref = f"127.0.0.1:{fake.port}/team/app:1"
+        told: list[str] = []
+        record = await service.pull(root, ref, told.append)
+        assert record.config.cmd == ("run",)
+        assert told
+        own = ImageService(root)
+        events: list[str] = []
+        found = await own.ensure(ref, "Always", lambda *e: events.append(e[1]))
+        assert (Path(found.layers[0]) / "a").read_bytes() == b"1"
+        assert events == ["Pulling", "Pulled"]
+        with pytest.raises(ImageError, match="not found"):
+            await service.pull(root, f"127.0.0.1:{fake.port}/team/app:2", told.append)
+    with pytest.raises(ImageError, match=f"registry 127.0.0.1:{fake.port} could not be reached"):
+        await service.pull(root, ref, told.append)
+    with pytest.raises(ImageError, match="must be lowercase"):
+        await service.pull(root, "Bad", told.append)
+    with pytest.raises(ImageError, match="no recipe 'nope'; there are busybox"):
+        await service.build(root, "nope", told.append)
+    with pytest.raises(ImageError, match="No such file"):
+        await service.load(root, tmp_path / "nothing.tar", told.append)
+    assert [r.id for r in await service.ls(root)] == [record.id]
+    with pytest.raises(ImageError, match="in use"):
+        await service.rm(root, ref, in_use=[record.id])
+    assert (await service.rm(root, ref))[-1] == f"Deleted: {record.id}"
+    with pytest.raises(ImageError, match="no such image"):
+        await service.rm(root, ref)
+
+
+async def test_a_cancelled_worker_dies_and_leaves_nothing(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    silent = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    own = ImageService(root)
+    waiting = asyncio.ensure_future(
+        own.ensure(f"127.0.0.1:{port}/team/app:1", "Always", lambda *e: None)
+    )
+    while not _workers(str(root)):
+        await asyncio.sleep(0.01)
+    await own.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not _workers(str(root))
+    silent.close()
+
+
+def _workers(root: str) -> list[Path]:
+    """Puller processes that are children of this one."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if PULLER in path.read_text() and _parent(path.parent) == str(_own_pid()):
+                found.append(path)
+        except OSError:
+            continue
+    return found
+
+
+def _parent(folder: Path) -> str:
+    return (folder / "stat").read_text().rpartition(")")[2].split()[1]
+
+
+def _own_pid() -> int:
+    return int(Path("/proc/self").readlink().name)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0, "0ms"), (0.3456, "345ms"), (1.2, "1.2s"), (2.0, "2s"), (61.5, "1m1.5s"),
+     (3600, "1h0m0s")],
+)  # fmt: skip
+def test_durations_are_written_as_go_does(seconds: float, text: str) -> None:
+    assert service._duration(seconds) == text
