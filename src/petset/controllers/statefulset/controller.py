@@ -58,10 +58,7 @@ class StatefulSets(Controller[Observed]):
         found = self._sets.get(namespace, name)
         if found is None:
             return None
-        pods = (
-            *self._pods.by_index(_OWNER, meta.uid_of(found)),
-            *self._pods.by_index(_ORPHAN, namespace),
-        )
+        pods = tuple(self._pods_of(found))
         history = tuple(self._revisions.list(namespace))
         return Observed(
             set=found,
@@ -74,6 +71,17 @@ class StatefulSets(Controller[Observed]):
     def plan(self, seen: Observed, now: float) -> Plan:
         """See `plan.plan`."""
         return plan(seen, now)
+
+    def _pods_of(self, found: Obj) -> Iterable[Obj]:
+        namespace, uid = meta.namespace_of(found), meta.uid_of(found)
+        spec = read(found)
+        yield from self._pods.by_index(_OWNER, uid)
+        yield from self._pods.by_index(_ORPHAN, namespace)
+        for ordinal in spec.ordinals:
+            pod = self._pods.get(namespace, identity.pod_name(spec.name, ordinal))
+            controller = None if pod is None else meta.controller_of(pod)
+            if pod is not None and controller is not None and controller.get("uid") != uid:
+                yield pod
 
     def _claims_of(self, found: Obj, pods: Iterable[Obj]) -> dict[str, Obj]:
         spec = read(found)
@@ -95,6 +103,10 @@ class StatefulSets(Controller[Observed]):
         return meta.uid_of(live) == meta.uid_of(found) and not meta.is_deleting(live)
 
     def _sets_of_pod(self, old: Obj | None, new: Obj | None) -> Iterable[str]:
+        if new is None and old is not None:  # its name is free now
+            parent, _ = identity.parse(meta.name_of(old))
+            if self._sets.get(meta.namespace_of(old), parent) is not None:
+                yield f"{meta.namespace_of(old)}/{parent}"
         for pod in (old, new):
             controller = meta.controller_of(pod) if pod is not None else None
             if pod is not None and controller is not None:

@@ -27,7 +27,8 @@ class Observed:
 
     Attributes:
         set: the StatefulSet.
-        pods: the pods that it controls, and the orphans of its namespace.
+        pods: the pods that it controls, the orphans of its namespace, and whoever else has a
+            name of one of its ordinals.
         revisions: every ControllerRevision of its namespace.
         claims: claims by name; those of all ordinals in range and of all pods at least.
         may_adopt: whether a live look found the set there, with this uid and not being deleted.
@@ -118,6 +119,7 @@ def _world(
         slots=tuple((ordinal, by_ordinal.get(ordinal)) for ordinal in spec.ordinals),
         condemned=tuple(by_ordinal[ordinal] for ordinal in condemned),
         claims=seen.claims,
+        occupied=frozenset(map(meta.name_of, seen.pods)) - frozenset(map(meta.name_of, pods)),
     )
 
 

@@ -22,6 +22,7 @@ class World:
     Attributes:
         slots: (ordinal, pod or None) of the ordinals in range, ascending.
         condemned: pods outside the range, highest ordinal first.
+        occupied: names of pods that are not the set's; their ordinals wait until they are gone.
     """
 
     spec: Spec
@@ -31,6 +32,7 @@ class World:
     slots: tuple[tuple[int, Obj | None], ...]
     condemned: tuple[Obj, ...]
     claims: Mapping[str, Obj]
+    occupied: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ def condemned_owners(world: World) -> list[Action]:
 def _create(world: World, ordinal: int) -> Step:
     spec = world.spec
     name = identity.pod_name(spec.name, ordinal)
+    if name in world.occupied:
+        return Step(wait=True)
     claims = [world.claims[c] for c in storage.claim_names(spec, ordinal) if c in world.claims]
     if not spec.retain_on_scale and any(storage.is_stale(c, name, "") for c in claims):
         return Step(wait=True)
