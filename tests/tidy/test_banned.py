@@ -2,8 +2,7 @@
 
 import ast
 import re
-
-import pytest
+from collections.abc import Callable, Collection, Iterable
 
 from tests.tidy.sources import SRC, calls, dotted, imports, modules
 
@@ -38,52 +37,59 @@ def test_exceptions_to_the_rules_exist() -> None:
     assert set(modules()) >= {*CLOCK_PLACES, *RANDOM_PLACES, *BROAD_PLACES}
 
 
-@pytest.mark.parametrize("path", list(modules()))
-def test_the_wall_clock_is_read_in_one_place(path: str) -> None:
-    if path not in CLOCK_PLACES:
-        found = [name for name, _ in calls(modules()[path]) if WALL_CLOCK.fullmatch(name)]
-        assert not found
+def _faults(find: Callable[[ast.Module], Iterable[object]], exempt: Collection[str]) -> list[str]:
+    """`path: fault` of every fault that `find` tells of a module."""
+    return [
+        f"{path}: {fault}"
+        for path, tree in modules().items()
+        if path not in exempt
+        for fault in find(tree)
+    ]
 
 
-@pytest.mark.parametrize("path", list(modules()))
-def test_randomness_is_passed_in(path: str) -> None:
-    if path not in RANDOM_PLACES:
-        drawn = [n for n, _ in calls(modules()[path]) if re.match(r"(random|secrets|uuid)\.\w", n)]
-        assert not drawn
-        assert not [n for n in imports(modules()[path]) if n.split(".")[0] in ("secrets", "uuid")]
+def test_the_wall_clock_is_read_in_one_place() -> None:
+    def find(tree: ast.Module) -> list[str]:
+        return [name for name, _ in calls(tree) if WALL_CLOCK.fullmatch(name)]
+
+    assert not _faults(find, CLOCK_PLACES)
 
 
-@pytest.mark.parametrize("path", list(modules()))
-def test_only_the_command_line_prints(path: str) -> None:
-    if not path.startswith("cli/"):
-        assert not [call.lineno for name, call in calls(modules()[path]) if name == "print"]
+def test_randomness_is_passed_in() -> None:
+    def find(tree: ast.Module) -> list[str]:
+        drawn = [name for name, _ in calls(tree) if re.match(r"(random|secrets|uuid)\.\w", name)]
+        return drawn + [n for n in imports(tree) if n.split(".")[0] in ("secrets", "uuid")]
+
+    assert not _faults(find, RANDOM_PLACES)
 
 
-@pytest.mark.parametrize("path", list(modules()))
-def test_no_task_is_lost(path: str) -> None:
+def test_only_the_command_line_prints() -> None:
+    def find(tree: ast.Module) -> list[int]:
+        return [call.lineno for name, call in calls(tree) if name == "print"]
+
+    assert not _faults(find, [path for path in modules() if path.startswith("cli/")])
+
+
+def test_no_task_is_lost() -> None:
     """A task whose value nobody keeps may be collected while it runs, and its failure is silent."""
-    lost = [
-        node.lineno
-        for node in ast.walk(modules()[path])
-        if isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Call)
-        and dotted(node.value.func) in CREATORS
-    ]
-    assert not lost
+
+    def find(tree: ast.Module) -> list[int]:
+        statements = [n.value for n in ast.walk(tree) if isinstance(n, ast.Expr)]
+        dropped = [value for value in statements if isinstance(value, ast.Call)]
+        return [call.lineno for call in dropped if dotted(call.func) in CREATORS]
+
+    assert not _faults(find, ())
 
 
-@pytest.mark.parametrize("path", list(modules()))
-def test_bugs_are_caught_where_the_house_says(path: str) -> None:
-    if path in BROAD_PLACES:
-        return
-    broad = [
-        node.lineno
-        for node in ast.walk(modules()[path])
-        if isinstance(node, ast.ExceptHandler)
-        and not _raises(node)
-        and (node.type is None or dotted(node.type) == "Exception")
-    ]
-    assert not broad
+def test_bugs_are_caught_where_the_house_says() -> None:
+    def find(tree: ast.Module) -> list[int]:
+        handlers = [n for n in ast.walk(tree) if isinstance(n, ast.ExceptHandler)]
+        return [h.lineno for h in handlers if _is_broad(h) and not _raises(h)]
+
+    assert not _faults(find, BROAD_PLACES)
+
+
+def _is_broad(handler: ast.ExceptHandler) -> bool:
+    return handler.type is None or dotted(handler.type) == "Exception"
 
 
 def _raises(handler: ast.ExceptHandler) -> bool:
@@ -91,12 +97,9 @@ def _raises(handler: ast.ExceptHandler) -> bool:
     return isinstance(handler.body[-1], ast.Raise)
 
 
-@pytest.mark.parametrize(
-    "package", sorted({str(p.parent.relative_to(SRC)) for p in SRC.rglob("*.py")})
-)
-def test_every_package_has_a_sign_and_no_code_in_it(package: str) -> None:
-    name = "__init__.py" if package == "." else f"{package}/__init__.py"
-    assert name in modules(), f"{package} has no sign"
-    body = modules()[name].body
-    assert len(body) == 1
-    assert ast.get_docstring(modules()[name])
+def test_every_package_has_a_sign_and_no_code_in_it() -> None:
+    for package in {path.parent for path in SRC.rglob("*.py")}:
+        name = str((package / "__init__.py").relative_to(SRC))
+        assert name in modules(), f"{package} has no sign"
+        assert ast.get_docstring(modules()[name]), f"{name} says nothing"
+        assert len(modules()[name].body) == 1, f"{name} holds code"

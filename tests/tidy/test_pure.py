@@ -3,8 +3,6 @@
 import ast
 import re
 
-import pytest
-
 from tests.tidy.sources import calls, imports, modules
 
 PURE = re.compile(
@@ -49,9 +47,12 @@ def test_the_list_is_not_empty_and_exemptions_exist() -> None:
     assert set(modules()) >= EXEMPT
 
 
-@pytest.mark.parametrize("path", pure_files())
-def test_pure_files_neither_wait_nor_act(path: str) -> None:
-    tree = modules()[path]
+def test_pure_files_neither_wait_nor_act() -> None:
+    faults = {path: _faults(modules()[path]) for path in pure_files()}
+    assert not {path: found for path, found in faults.items() if found}
+
+
+def _faults(tree: ast.Module) -> list[str]:
     faults = [f"imports {name}" for name in imports(tree) if name.split(".")[0] in ACTING]
     faults += [f"line {n.lineno}: async" for n in ast.walk(tree) if isinstance(n, WAITING)]
     faults += [
@@ -59,4 +60,4 @@ def test_pure_files_neither_wait_nor_act(path: str) -> None:
         for name, call in calls(tree)
         if name in ("open", "print", "input") or CLOCKS.fullmatch(name)
     ]
-    assert not faults
+    return faults

@@ -3,13 +3,11 @@ fall; what is below the limit again leaves the list."""
 
 import ast
 
-import pytest
-
 from tests.tidy.sources import SRC, modules
 
 FILE_MAX, FUNCTION_MAX = 500, 60
 
-LONG_FILES: dict[str, int] = {}
+LONG_FILES: dict[str, int] = {"node/runtime/oci.py": 531}
 
 LONG_FUNCTIONS: dict[str, int] = {}
 
@@ -18,29 +16,25 @@ def _lines(path: str) -> int:
     return len((SRC / path).read_text().splitlines())
 
 
-@pytest.mark.parametrize("path", list(modules()))
-def test_files_stay_small(path: str) -> None:
-    assert _lines(path) <= LONG_FILES.get(path, FILE_MAX)
+def _functions(path: str) -> list[tuple[str, int]]:
+    """Name and length of every function of a module."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [n for n in ast.walk(modules()[path]) if isinstance(n, kinds)]
+    return [(n.name, (n.end_lineno or n.lineno) - n.lineno + 1) for n in nodes]
 
 
-@pytest.mark.parametrize("path", list(modules()))
-def test_functions_stay_small(path: str) -> None:
-    long = []
-    for node in ast.walk(modules()[path]):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            length = (node.end_lineno or node.lineno) - node.lineno + 1
-            if length > LONG_FUNCTIONS.get(f"{path}:{node.name}", FUNCTION_MAX):
-                long.append(f"{node.name}: {length}")
-    assert not long
+def test_files_stay_small() -> None:
+    lengths = {path: _lines(path) for path in modules()}
+    assert not {p: n for p, n in lengths.items() if n > LONG_FILES.get(p, FILE_MAX)}
+
+
+def test_functions_stay_small() -> None:
+    found = [(f"{path}:{name}", n) for path in modules() for name, n in _functions(path)]
+    assert not [(p, n) for p, n in found if n > LONG_FUNCTIONS.get(p, FUNCTION_MAX)]
 
 
 def test_the_lists_name_only_what_is_over_the_limit() -> None:
     assert all(_lines(path) > FILE_MAX for path in LONG_FILES)
     for place in LONG_FUNCTIONS:
         path, _, name = place.partition(":")
-        found = [
-            (n.end_lineno or 0) - n.lineno + 1
-            for n in ast.walk(modules()[path])
-            if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and n.name == name
-        ]
-        assert max(found) > FUNCTION_MAX
+        assert max(n for found, n in _functions(path) if found == name) > FUNCTION_MAX
