@@ -47,7 +47,10 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="the cluster's run directory")
     parser.add_argument("--node", required=True, help="name of the node")
     parser.add_argument("--ready-fd", type=int, default=-1, help="where to say that it is ready")
+    parser.add_argument("--go-fd", type=int, default=-1, help="where to wait for the word to begin")
     arguments = parser.parse_args()
+    if not process.await_go(arguments.go_fd):
+        return
     log.setup()
     where = paths.Paths(arguments.state, arguments.run)
     try:

@@ -52,11 +52,18 @@ def read(pid_file: Path) -> Process | None:
 
 @dataclass(slots=True)
 class Started:
-    """A process just started, and the pipe on which it tells that it is ready."""
+    """A process just started: it loads its code, waits for `go`, and tells when it is ready."""
 
     process: Process
     ready: int
+    gate: int
     log: Path
+
+    def go(self) -> None:
+        """Let it begin: what it needs is there now."""
+        with contextlib.suppress(OSError):
+            os.write(self.gate, b"g")
+        os.close(self.gate)
 
     def wait_ready(self, timeout_s: float) -> str:
         """Wait for the first line: "ok", the reason it refused, or "" if it died or was late."""
@@ -77,29 +84,32 @@ class Started:
 def start(module: str, arguments: Sequence[str], *, pid_file: Path, log: Path) -> Started:
     """Start `python -m module` detached from this terminal and session.
 
-    The child gets the write end of a pipe as `--ready-fd`; its output goes to `log`.
+    The child gets the write end of a pipe as `--ready-fd`, and as `--go-fd` the read end of one on
+    which it waits before it begins; its output goes to `log`.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     reader, writer = os.pipe()
-    os.set_inheritable(writer, True)
+    gate, opener = os.pipe()
+    words = ["--ready-fd", str(writer), "--go-fd", str(gate)]
     environment = dict(os.environ, PYTHONUNBUFFERED="1")
     with log.open("ab") as output:
         child = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments, "--ready-fd", str(writer)],
+            [sys.executable, "-m", module, *arguments, *words],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            pass_fds=(writer,),
+            pass_fds=(writer, gate),
             start_new_session=True,
             cwd="/",
             env=environment,
         )
     os.close(writer)
+    os.close(gate)
     process = Process(child.pid, start_time(child.pid) or 0)
     pid_file.parent.mkdir(parents=True, exist_ok=True)
     state.write_atomic(pid_file, f"{process.pid} {process.started}\n".encode())
     child.returncode = 0  # ours to forget: it lives on, and init reaps it
-    return Started(process, reader, log)
+    return Started(process, reader, opener, log)
 
 
 def stop(processes: Sequence[Process], *, grace_s: float = 10.0) -> None:
@@ -134,6 +144,17 @@ def wait_gone(processes: Sequence[Process], timeout_s: float) -> list[Process]:
                 os.waitpid(process.pid, os.WNOHANG)
         left = [p for p in left if p.alive]
     return left
+
+
+def await_go(go_fd: int) -> bool:
+    """The child's side: wait for `go`. False when whoever started us gave up or died."""
+    if go_fd < 0:
+        return True
+    with contextlib.suppress(OSError):
+        word = os.read(go_fd, 1)
+        os.close(go_fd)
+        return word == b"g"
+    return False
 
 
 def tell(ready_fd: int, word: str) -> None:

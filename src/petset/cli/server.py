@@ -49,7 +49,10 @@ def main() -> None:
     parser.add_argument("--state", type=Path, required=True, help="the cluster's state directory")
     parser.add_argument("--run", type=Path, required=True, help="the cluster's run directory")
     parser.add_argument("--ready-fd", type=int, default=-1, help="where to say that it is ready")
+    parser.add_argument("--go-fd", type=int, default=-1, help="where to wait for the word to begin")
     arguments = parser.parse_args()
+    if not process.await_go(arguments.go_fd):
+        return
     log.setup()
     sys.setswitchinterval(0.0005)  # a busy thread must not hold up the loop (store writer)
     where = paths.Paths(arguments.state, arguments.run)
@@ -101,9 +104,9 @@ async def _serving(
         edges += [await _listen(where, h, cluster.port, app.dispatch) for h in hosts]
         yield app
     finally:
+        await app.close()  # ends watches first, so that the edges need not wait for them
         for listening in edges:
             await listening.close(_GRACE_S)
-        await app.close()
 
 
 async def _listen(where: paths.Paths, host: str, port: int, handler: Handler) -> edge.Edge:

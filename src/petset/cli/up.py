@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,17 +49,18 @@ def start(
     fresh = not where.state.exists()
     idle = process.read(where.pid_file("server")) is None
     try:
-        cluster = prepare(where, wanted)
-        server = start_server(where, cluster)
-        _write_kubeconfig(where, cluster, wanted)
+        cluster = _describe(where, wanted)
+        server = start_server(where, cluster, at_once=False)
+        agents = {n: start_agent(where, cluster, n, at_once=False) for n in cluster.nodes}
+        # What follows happens while the processes load their code.
+        _certificates(where, cluster)
+        _host_network(cluster)
         if server is not None:
+            server.go()
             expect_ready(server, "the API server")
             say(f"API ready at {cluster.url}")
-        agents = {n: start_agent(where, cluster, n) for n in cluster.nodes}
-        for node, agent in agents.items():
-            if agent is not None:
-                expect_ready(agent, f"node {node}")
-                say(f"node {node} ready")
+        _await_agents(agents, say)
+        _write_kubeconfig(where, cluster, wanted)
         if server is None and not any(agents.values()):
             say("already running")
     except BaseException:
@@ -71,8 +72,17 @@ def start(
     return where, cluster
 
 
-def prepare(where: paths.Paths, wanted: Wanted) -> state.Cluster:
-    """The cluster's file, certificates and host network, made where missing."""
+def _await_agents(agents: Mapping[str, process.Started | None], say: Callable[[str], None]) -> None:
+    started = {node: agent for node, agent in agents.items() if agent is not None}
+    for agent in started.values():
+        agent.go()
+    for node, agent in started.items():
+        expect_ready(agent, f"node {node}")
+        say(f"node {node} ready")
+
+
+def _describe(where: paths.Paths, wanted: Wanted) -> state.Cluster:
+    """The cluster as it shall be, written to its file."""
     with state.lock("clusters"):
         cluster = state.load(where)
         if cluster is None:
@@ -84,32 +94,33 @@ def prepare(where: paths.Paths, wanted: Wanted) -> state.Cluster:
                 f"give --name {cluster.name}, or another --data-dir",
             )
         elif not _has_run(where):
-            cluster.index = _index_again(cluster)
+            _check_addresses(cluster)
         if wanted.port and wanted.port != cluster.port:
-            if process.read(where.pid_file("server")):
-                raise Failure(
-                    f"cluster {cluster.name} already runs on port {cluster.port}",
-                    "stop it first to move it to another port",
-                )
-            cluster.port = wanted.port
-            where.kubeconfig.unlink(missing_ok=True)
+            _move(where, cluster, wanted.port)
         while len(cluster.nodes) < wanted.nodes:
             number = cluster.free_number()
             cluster.nodes[f"node-{number}"] = number
         state.save(where, cluster)
-    _certificates(where, cluster)
-    _host_network(where, cluster)
     return cluster
+
+
+def _move(where: paths.Paths, cluster: state.Cluster, port: int) -> None:
+    if process.read(where.pid_file("server")):
+        raise Failure(
+            f"cluster {cluster.name} already runs on port {cluster.port}",
+            "stop it first to move it to another port",
+        )
+    cluster.port = port
 
 
 def _has_run(where: paths.Paths) -> bool:
     return (where.run / "cluster").is_file()
 
 
-def _index_again(cluster: state.Cluster) -> int:
-    """The cluster's old index where nobody took its addresses meanwhile.
+def _check_addresses(cluster: state.Cluster) -> None:
+    """Refuse to start where somebody took the cluster's addresses while it was stopped.
 
-    Certificates name the addresses, so another index is refused rather than half changed.
+    Certificates name the addresses, so the cluster cannot take others.
     """
     if cluster.index not in state.free_indexes():
         raise Failure(
@@ -117,7 +128,6 @@ def _index_again(cluster: state.Cluster) -> int:
             f"{cluster.pod_cidr}) are in use on this machine",
             "stop the cluster or the network that uses them (see: ip route)",
         )
-    return cluster.index
 
 
 def _certificates(where: paths.Paths, cluster: state.Cluster) -> None:
@@ -135,23 +145,47 @@ def _certificates(where: paths.Paths, cluster: state.Cluster) -> None:
         pki.ensure_node(where.pki, node, cluster.node_ip(number))
 
 
-def _host_network(where: paths.Paths, cluster: state.Cluster) -> None:
+def _host_network(cluster: state.Cluster) -> None:
     from petset.node.network import host
 
-    where.run.mkdir(parents=True, exist_ok=True)
-    host.make(host.ClusterNetwork(cluster.name, cluster.index))
+    lan = host.ClusterNetwork(cluster.name, cluster.index)
+    host.make(lan)
+    for number in cluster.nodes.values():
+        host.add_node(lan, number)
 
 
-def start_server(where: paths.Paths, cluster: state.Cluster) -> process.Started | None:
-    """Start the server unless it runs."""
-    pid_file = where.pid_file("server")
-    if process.read(pid_file):
+def start_server(
+    where: paths.Paths, cluster: state.Cluster, *, at_once: bool = True
+) -> process.Started | None:
+    """Start the server unless it runs; `at_once` False leaves the word `go` to the caller."""
+    if process.read(where.pid_file("server")):
         return None
     _refuse_taken_port(cluster)
-    arguments = ["--state", str(where.state), "--run", str(where.run)]
-    return process.start(
-        "petset.cli.server", arguments, pid_file=pid_file, log=where.logs / "server.log"
+    return _start(where, "server", [], at_once)
+
+
+def start_agent(
+    where: paths.Paths, cluster: state.Cluster, node: str, *, at_once: bool = True
+) -> process.Started | None:
+    """Start the agent of `node` unless it runs; `at_once` False leaves `go` to the caller."""
+    if process.read(where.pid_file(f"agent-{node}")):
+        return None
+    if at_once:
+        _host_network(cluster)
+    return _start(where, "agent", ["--node", node], at_once)
+
+
+def _start(where: paths.Paths, kind: str, more: list[str], at_once: bool) -> process.Started:
+    name = "-".join([kind, *more[1:]])
+    started = process.start(
+        f"petset.cli.{kind}",
+        ["--state", str(where.state), "--run", str(where.run), *more],
+        pid_file=where.pid_file(name),
+        log=where.logs / f"{name}.log",
     )
+    if at_once:
+        started.go()
+    return started
 
 
 def _refuse_taken_port(cluster: state.Cluster) -> None:
@@ -166,20 +200,6 @@ def _refuse_taken_port(cluster: state.Cluster) -> None:
                 f"port {cluster.port} on {cluster.listen} cannot be had: {error.strerror}",
                 f"free it, or give another one: petset up --name {cluster.name} --port PORT",
             ) from error
-
-
-def start_agent(where: paths.Paths, cluster: state.Cluster, node: str) -> process.Started | None:
-    """Start the agent of `node` unless it runs."""
-    pid_file = where.pid_file(f"agent-{node}")
-    if process.read(pid_file):
-        return None
-    from petset.node.network import host
-
-    host.add_node(host.ClusterNetwork(cluster.name, cluster.index), cluster.nodes[node])
-    arguments = ["--state", str(where.state), "--run", str(where.run), "--node", node]
-    return process.start(
-        "petset.cli.agent", arguments, pid_file=pid_file, log=where.logs / f"agent-{node}.log"
-    )
 
 
 def expect_ready(started: process.Started, what: str) -> None:
