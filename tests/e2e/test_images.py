@@ -77,7 +77,7 @@ async def test_busybox(root: Path, tmp_path: Path) -> None:
     script = "echo x > /tmp/file; cat /tmp/file; ls /; hostname; id -un; which nslookup wget vi"
     words = run(root, record, script, tmp_path).split()
     assert words[0] == "x"
-    for word in ("etc", "tmp", "web-0", "root", "/bin/nslookup", "/bin/wget"):
+    for word in ("etc", "tmp", "web-0", "root", "/usr/bin/nslookup", "/usr/bin/wget"):
         assert word in words
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from petset.base.clock import Clock
 from petset.node.images import unpack
@@ -11,6 +12,8 @@ from petset.node.images.local import Record, Store, StoreError
 from petset.node.images.manifest import Config, Descriptor, Manifest
 from petset.node.images.reference import Reference
 from petset.node.images.registry import Registry, RegistryError
+
+T = TypeVar("T")
 
 DOWNLOADS = 4
 UNPACKERS = 2
@@ -43,6 +46,16 @@ async def pull(
             created=clock.now(),
         )
     )
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Run `work` in a thread. A thread cannot be cancelled: its files may go only after its end."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
 
 
 class _Layers:
@@ -80,11 +93,11 @@ class _Layers:
             await self._registry.blob(blob, archive, self._progress)
         async with self._unpackers:
             folder.mkdir()
-            done = await asyncio.to_thread(unpack.unpack, archive, folder)
+            done = await _in_thread(lambda: unpack.unpack(archive, folder))
         archive.unlink()
         if done.diff_id != diff_id:
             raise StoreError(f"layer {blob.digest} does not unpack to {diff_id}")
-        await asyncio.to_thread(self._store.adopt_layer, folder, diff_id)
+        await _in_thread(lambda: self._store.adopt_layer(folder, diff_id))
 
     def _progress(self, size: int) -> None:
         self._got += size

@@ -44,9 +44,12 @@ def serve(work: Callable[[Mapping[str, Any], Tell], Any]) -> int:
 
 
 def _die_with_parent() -> None:
-    while sys.stdin.buffer.read(1):
+    # Past Python's buffer: at exit the interpreter wants its lock, which a waiting read would hold.
+    while os.read(sys.stdin.fileno(), 1):
         continue
-    os.killpg(0, signal.SIGKILL)
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)  # started by hand: the group is somebody else's
 
 
 def _say(line: Mapping[str, Any]) -> None:

@@ -1,8 +1,10 @@
 import asyncio
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from petset.node.images import service
@@ -255,6 +257,39 @@ async def test_real_workers_pull_load_and_report_failures(tmp_path: Path) -> Non
     assert (await service.rm(root, ref))[-1] == f"Deleted: {record.id}"
     with pytest.raises(ImageError, match="no such image"):
         await service.rm(root, ref)
+
+
+async def test_a_worker_ends_in_peace_while_its_input_stays_open(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", PULLER),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    request = {"root": str(tmp_path), "ref": "127.0.0.1:1/a", "auths": {}}
+    process.stdin.write(orjson.dumps(request) + b"\n")
+    assert b'"kind":"unreachable"' in await process.stdout.read()
+    assert await process.stderr.read() == b""
+    assert await process.wait() == 1
+    process.stdin.close()
+
+
+async def test_a_worker_dies_with_whoever_wanted_its_work(tmp_path: Path) -> None:
+    silent = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", PULLER, stdin=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdin is not None
+    request = {"root": str(tmp_path), "ref": f"127.0.0.1:{port}/a", "auths": {}}
+    process.stdin.write(orjson.dumps(request) + b"\n")
+    process.stdin.close()
+    assert await process.wait() == -9
+    silent.close()
 
 
 async def test_a_cancelled_worker_dies_and_leaves_nothing(tmp_path: Path) -> None:
