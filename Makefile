@@ -50,6 +50,7 @@ arch: ## the import law
 
 generated: ## generated files are up to date
 	@$(PY) tools/gen_schema.py --check
+	@$(PY) tools/gen_protobuf.py --check
 
 spelling:
 	@.venv/bin/codespell src tests docs tools benchmarks examples *.md
