@@ -31,13 +31,17 @@ class Process:
 
 
 def start_time(pid: int) -> int | None:
-    """When process `pid` started (field 22 of /proc/PID/stat); None if gone or a zombie."""
+    """When process `pid` started (field 22 of /proc/PID/stat); None if gone or a zombie.
+
+    A dead leader whose other threads still end counts as there: they hold its files and ports.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
     fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+    letter, threads, started = fields[0], int(fields[17]), int(fields[19])
+    return None if letter in "ZX" and threads <= 1 else started
 
 
 def read(pid_file: Path) -> Process | None:
