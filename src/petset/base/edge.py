@@ -11,7 +11,7 @@ import socket
 import ssl as tls
 from asyncio import sslproto
 
-from petset.base.clock import SystemClock
+from petset.base.clock import Clock, SystemClock
 from petset.base.http import Handler, Response
 from petset.base.http1 import Connection, OnRefuse
 from petset.base.intake import Limits
@@ -28,6 +28,7 @@ SLOT_S = 0.5
 """A handshake gives its slot back after this long: slow peers must not keep others out."""
 
 BACKLOG = 1024
+KEEPALIVE_S = 60
 _ACCEPT_PAUSE_S = 0.2
 
 
@@ -49,12 +50,18 @@ class Edge:
     """
 
     def __init__(
-        self, handler: Handler, sock: socket.socket, limits: Limits, on_refuse: OnRefuse
+        self,
+        handler: Handler,
+        sock: socket.socket,
+        *,
+        limits: Limits,
+        on_refuse: OnRefuse,
+        clock: Clock,
     ) -> None:
         self.handler = handler
         self.on_refuse = on_refuse
         self.limits = limits
-        self.heads = Heads(SystemClock())
+        self.heads = Heads(clock)
         self.closing = False
         self.sockets: tuple[socket.socket, ...] = (sock,)
         self.connections: set[Connection] = set()
@@ -201,18 +208,39 @@ async def serve(  # noqa: PLR0913 (a front has as many knobs; all but the handle
     sock: socket.socket | None = None,
     limits: Limits | None = None,
     on_refuse: OnRefuse = plain_refusal,
+    clock: Clock | None = None,
 ) -> Edge:
     """Listen on `host`:`port` (0: any free port), or on the bound socket `sock` as it is.
 
     `on_refuse` makes the answers to what never reaches the handler (malformed, too large, too
-    slow) and to what the handler broke on: (HTTP status, words) -> Response.
+    slow) and to what the handler broke on: (HTTP status, words) -> Response. `clock` tells the
+    Date of answers.
     Raises OSError when the address cannot be had.
     """
     if sock is None:
         sock = await _bind(host, port)
-    edge = Edge(handler, sock, limits or Limits(), on_refuse)
+    _notice_dead_peers(sock)
+    edge = Edge(
+        handler,
+        sock,
+        limits=limits or Limits(),
+        on_refuse=on_refuse,
+        clock=clock or SystemClock(),
+    )
     await edge.start(ssl)
     return edge
+
+
+def _notice_dead_peers(sock: socket.socket) -> None:
+    """Have the kernel probe silent peers: watches have nothing to send for minutes.
+
+    Accepted sockets inherit these options from the listening one.
+    """
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S // 3)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
 async def _bind(host: str, port: int) -> socket.socket:
@@ -222,7 +250,6 @@ async def _bind(host: str, port: int) -> socket.socket:
     sock = socket.socket(family, kind, proto)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.bind(address)
     except OSError:
         sock.close()

@@ -6,7 +6,7 @@ Invariant: at most one request of a connection is being answered; the others wai
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from petset.base.duplex import HIGH_WATER, Gate, RawDuplex, StreamWriter
 from petset.base.http import Handler, PeerCertificate, Reply, Request, Response, Stream, Upgrade
@@ -71,12 +71,11 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """From the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        ssl_object = transport.get_extra_info("ssl_object")
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not registered as such
+        ssl_object = self._transport.get_extra_info("ssl_object")
         self._tls = ssl_object is not None
         peer = peer_certificate(ssl_object) if ssl_object is not None else None
-        self._intake = Intake(self._limits, peer, _remote(transport))
+        self._intake = Intake(self._limits, peer, _remote(self._transport))
         self._owner.opened(self)
         if self._owner.closing:
             transport.close()
@@ -110,10 +109,14 @@ class Connection(asyncio.Protocol):
             self._pause_reading()
 
     def eof_received(self) -> bool:
-        """From the transport: the peer sends no more. What it asked for before is answered."""
+        """From the transport: the peer sends no more. What it asked for before is answered.
+
+        A stream ends: a peer that closes its connection looks just like this.
+        """
         self._ended = True
-        if self._streaming and self._task is not None:
-            self._task.cancel()
+        if self._streaming:
+            self._gate.lose()
+            self._cancel_stream()
         if self._task is None or self._tls:
             return False
         self._deadline = _FOREVER
@@ -132,8 +135,7 @@ class Connection(asyncio.Protocol):
         self._gate.lose()
         if self._timer is not None:
             self._timer.cancel()
-        if self._streaming and self._task is not None:
-            self._task.cancel()
+        self._cancel_stream()
         self._owner.lost(self)
 
     # From the edge.
@@ -147,14 +149,22 @@ class Connection(asyncio.Protocol):
         """Close when idle; end a stream; let a request in flight have its answer."""
         if self._task is None:
             self._transport.close()
-        elif self._streaming or self._raw is not None:
+        elif self._raw is not None:
             self._task.cancel()
+        else:
+            self._cancel_stream()
 
     def abort(self) -> None:
         """Close at once."""
         if self._task is not None:
             self._task.cancel()
         self._transport.abort()
+
+    def _cancel_stream(self) -> None:
+        """Cancel a running stream, once: its cleaning up must not be cancelled as well."""
+        if self._streaming and self._task is not None:
+            self._streaming = False
+            self._task.cancel()
 
     # Time.
 

@@ -89,6 +89,29 @@ async def test_a_stream_is_cancelled_when_the_peer_goes(way: str) -> None:
         await cancelled.wait()
 
 
+async def test_the_cleaning_up_of_a_stream_is_not_cancelled_again() -> None:
+    cleaned = asyncio.Event()
+
+    async def run(writer: Writer) -> None:
+        writer.write(b"one")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await writer.wait_closed()
+            await asyncio.sleep(0)
+            cleaned.set()
+
+    async with front(streaming(run)) as f:
+        peer = await f.connect()
+        peer.send(GET)
+        await peer.head()
+        peer.writer.write_eof()
+        await peer.chunk()
+        await peer.close()
+        await f.edge.close(5)
+        assert cleaned.is_set()
+
+
 async def test_a_stream_that_raises_is_cut(caplog: pytest.LogCaptureFixture) -> None:
     async def run(writer: Writer) -> None:
         writer.write(b"one")
