@@ -128,11 +128,12 @@ async def _keep(config: AgentConfig, client: Client, ready_fd: int) -> None:
     """Node, DNS and proxy over the same caches."""
     clock, ids = SystemClock(), Ids()
     informers = Informers(client)
-    agent = Agent(config, client, clock, ids, ImageService(paths.images()), informers=informers)
+    images = ImageService(paths.images(), clock=clock)
+    agent = Agent(config, client, clock, ids, images, informers=informers)
     await agent.prepare()
     assert config.network is not None
     proxy = Proxy(informers, config.name, nft_in(config.network.netns))
-    async with _dns_sockets(config) as (udp, tcp):
+    async with _closing(images), _dns_sockets(config) as (udp, tcp):
         dns = DnsServer(
             informers,
             udp,
@@ -150,6 +151,14 @@ async def _keep(config: AgentConfig, client: Client, ready_fd: int) -> None:
             process.tell(ready_fd, "ok")
             gc.collect()
             gc.freeze()
+
+
+@contextlib.asynccontextmanager
+async def _closing(images: ImageService) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await images.close()
 
 
 @contextlib.asynccontextmanager

@@ -1,7 +1,9 @@
 """The images of this machine as the agent sees them: ensure, local; and the CLI's verbs.
 
 Order for a pod: what is here; the registry; and only where the registry gives no answer at all,
-the recipe of that name. Heavy work happens in worker processes.
+the recipe of that name. Heavy work happens in worker processes. Where a registry was silent lately
+and something can stand in, the pod does not wait for it to be asked again: that happens beside, and
+the next pod gets what it brings.
 Invariant: one image is fetched once at a time, however many pods wait for it.
 """
 
@@ -11,10 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from petset.base.clock import Clock, SystemClock
 from petset.node.images import recipes, reference, workers
 from petset.node.images.local import InUseError, Record, Store, StoreError
 from petset.node.images.recipes import Recipe
 from petset.node.images.reference import InvalidReferenceError, Reference
+from petset.node.images.silence import TRUSTED_S, Silences
 from petset.node.images.types import Image, ImageError, Report
 from petset.node.images.workerio import Failure, Tell
 from petset.node.images.workers import PULLER, WORKER, Run
@@ -54,13 +58,19 @@ class ImageService:
     """
 
     def __init__(
-        self, root: Path, *, run: Run = workers.run, unreachable_s: float = UNREACHABLE_S
+        self,
+        root: Path,
+        *,
+        run: Run = workers.run,
+        unreachable_s: float = UNREACHABLE_S,
+        clock: Clock | None = None,
     ) -> None:
         self.store = Store(root)
+        self._silences = Silences(root, clock or SystemClock())
+        self._asking: set[asyncio.Task[None]] = set()
         self._run = run
         self._unreachable_s = unreachable_s
         self._flights: dict[tuple[str, frozenset[tuple[str, str]]], _Flight] = {}
-        self._unreachable: dict[str, tuple[float, str]] = {}
         self._slots = asyncio.Semaphore(FLIGHTS)
 
     def local(self, ref: str) -> Image | None:
@@ -92,10 +102,10 @@ class ImageService:
 
     async def close(self) -> None:
         """Stop what is under way."""
-        flights = list(self._flights.values())
-        for flight in flights:
-            flight.task.cancel()
-        await asyncio.gather(*(f.task for f in flights), return_exceptions=True)
+        tasks = [*(f.task for f in self._flights.values()), *self._asking]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _fetch(
         self, ref: str, parsed: Reference, report: Report, auths: Mapping[str, str]
@@ -139,19 +149,44 @@ class ImageService:
         auths: Mapping[str, str],
     ) -> tuple[Record, float]:
         """The image, and how long the pull took; -1 when it did not come from a registry."""
+        silence = self._silences.of(parsed.domain)
+        if silence is not None and silence.age_s < TRUSTED_S and self._can_stand_in(parsed):
+            if silence.age_s >= self._unreachable_s:
+                self._ask_beside(parsed, auths, silence.why)
+            return await self._stand_in(ref, parsed, silence.why, self._flights[key].tell), -1.0
         async with self._slots:
-            why = self._known_silent(parsed.domain)
-            if why is None:
+            why = silence.why if silence is not None and silence.age_s < self._unreachable_s else ""
+            if not why:
                 began = asyncio.get_running_loop().time()
                 try:
                     record = await self._pull(parsed, auths)
                 except Failure as failure:
                     if failure.kind != "unreachable":
                         raise
-                    why = self._remember_silence(failure)
+                    why = failure.message
                 else:
                     return record, asyncio.get_running_loop().time() - began
             return await self._stand_in(ref, parsed, why, self._flights[key].tell), -1.0
+
+    def _can_stand_in(self, parsed: Reference) -> bool:
+        """Whether an image is here already that serves while the registry is silent."""
+        if self.store.find(str(parsed)) is not None:
+            return True
+        recipe = recipes.standing_in(parsed)
+        return recipe is not None and self._built_before(recipe) is not None
+
+    def _ask_beside(self, parsed: Reference, auths: Mapping[str, str], why: str) -> None:
+        """Ask the registry again while pods go on with what stands in."""
+
+        async def ask() -> None:
+            with suppress(Failure):
+                async with self._slots:
+                    await self._pull(parsed, auths)
+
+        self._silences.note(parsed.domain, why)  # asked now: nobody else need ask
+        task = asyncio.get_running_loop().create_task(ask())
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
 
     async def _pull(self, parsed: Reference, auths: Mapping[str, str]) -> Record:
         request = {
@@ -159,7 +194,16 @@ class ImageService:
             "ref": str(parsed),
             "auths": dict(auths),
         }
-        return await self._work(PULLER, request, _quiet)
+        try:
+            record = await self._work(PULLER, request, _quiet)
+        except Failure as failure:
+            if failure.kind == "unreachable":
+                self._silences.note(parsed.domain, failure.message)
+            else:
+                self._silences.forget(parsed.domain)
+            raise
+        self._silences.forget(parsed.domain)
+        return record
 
     async def _stand_in(self, ref: str, parsed: Reference, why: str, tell: Report) -> Record:
         """What serves for an image whose registry is silent: an earlier one, or the recipe's."""
@@ -205,15 +249,6 @@ class ImageService:
         if record is None:
             raise Failure("failed", "the image was removed while it was made")
         return record
-
-    def _known_silent(self, domain: str) -> str | None:
-        until, why = self._unreachable.get(domain, (0.0, ""))
-        return why if asyncio.get_running_loop().time() < until else None
-
-    def _remember_silence(self, failure: Failure) -> str:
-        until = asyncio.get_running_loop().time() + self._unreachable_s
-        self._unreachable[failure.host] = (until, failure.message)
-        return failure.message
 
 
 def _hear(task: "asyncio.Task[tuple[Record, float]]") -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from petset.node.images import service
+from petset.base.clock import SystemClock
+from petset.node.images import service, silence
 from petset.node.images.local import Record, Store
 from petset.node.images.manifest import Config
 from petset.node.images.service import ImageService
@@ -54,10 +55,20 @@ class FakeRun:
         return image_id
 
 
+class Later:
+    """The system's clock, some seconds ahead."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def now(self) -> float:
+        return SystemClock().now() + self._seconds
+
+
 class Desk:
     """A service on fake workers, and the events it reported."""
 
-    def __init__(self, root: Path, **more: float) -> None:
+    def __init__(self, root: Path, **more: Any) -> None:
         self.run = FakeRun(Store(root))
         self.service = ImageService(root, run=self.run, **more)
         self.events: list[tuple[str, str, str]] = []
@@ -175,11 +186,32 @@ async def test_silence_is_remembered_for_a_while(tmp_path: Path) -> None:
     ]
     await desk.ensure("quay.io/quay/busybox")
     assert desk.run.asked[-2] == ("pull", "quay.io/quay/busybox:latest")
-    short = Desk(tmp_path / "other", unreachable_s=0)
-    short.run.silent = "no route"
-    await short.ensure("nginx", "Always")
-    short.run.silent = ""
-    assert await short.ensure("nginx", "Always") == A
+
+
+async def test_pod_does_not_wait_for_a_silent_registry_and_the_next_one_gets_what_it_brings(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path / "images", unreachable_s=0)
+    desk.run.silent = "no route"
+    await desk.ensure("nginx", "Always")
+    desk.run.silent = ""
+    assert await desk.ensure("nginx", "Always") == B
+    while desk.run.asked[-1][0] != "pull" or await desk.ensure("nginx") != A:
+        await asyncio.sleep(0)
+    assert await desk.ensure("nginx", "Always") == A
+    assert await desk.ensure("nginx", "Always") == A
+    await desk.service.close()
+
+
+async def test_silence_is_known_to_other_agents_of_the_machine(tmp_path: Path) -> None:
+    first = Desk(tmp_path / "images", unreachable_s=1000)
+    first.run.silent = "no route"
+    await first.ensure("nginx", "Always")
+    second = Desk(tmp_path / "images", unreachable_s=1000)
+    assert await second.ensure("nginx", "Always") == B
+    assert second.run.asked == []
+    later = Desk(tmp_path / "images", clock=Later(silence.TRUSTED_S + 1))
+    assert await later.ensure("nginx", "Always") == A
 
 
 async def test_a_pulled_image_outlives_the_silence_of_its_registry(desk: Desk) -> None:
