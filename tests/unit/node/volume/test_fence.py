@@ -1,0 +1,69 @@
+"""At most one node uses a ReadWriteOnce volume."""
+
+from pathlib import Path
+
+import pytest
+
+from petset.node.volume import fence
+from petset.node.volume.base import VolumeFailedError
+from petset.node.volume.fence import Claimant
+
+A = Claimant("/nodes/a", "/nodes/a/pods/u1", "default/web-0")
+A2 = Claimant("/nodes/a", "/nodes/a/pods/u2", "default/other")
+B = Claimant("/nodes/b", "/nodes/b/pods/u3", "default/web-0")
+
+
+def alive(path: Path) -> bool:
+    del path
+    return True
+
+
+def dead(path: Path) -> bool:
+    del path
+    return False
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    made = tmp_path / "pv"
+    made.mkdir()
+    return made
+
+
+def test_another_node_waits_while_processes_live(volume: Path) -> None:
+    fence.acquire(volume, A, alive)
+    with pytest.raises(VolumeFailedError, match="still in use by pod default/web-0"):
+        fence.acquire(volume, B, alive)
+    assert fence.holds(volume, A)
+    assert not fence.holds(volume, B)
+
+
+def test_the_dead_are_pushed_aside(volume: Path) -> None:
+    fence.acquire(volume, A, alive)
+    fence.acquire(volume, B, dead)
+    assert fence.holds(volume, B)
+    assert not fence.holds(volume, A)
+
+
+def test_pods_of_one_node_share_but_not_where_one_pod_is_the_rule(volume: Path) -> None:
+    fence.acquire(volume, A, alive)
+    fence.acquire(volume, A2, alive)
+    assert fence.holds(volume, A)
+    with pytest.raises(VolumeFailedError):
+        fence.acquire(volume, A2, alive, one_pod=True)
+
+
+def test_release_lets_the_next_one_in(volume: Path) -> None:
+    fence.acquire(volume, A, alive)
+    fence.release(volume, A.records)
+    fence.release(volume, A.records)
+    fence.acquire(volume, B, alive)
+    assert fence.holds(volume, B)
+
+
+def test_taking_twice_is_taking_once_and_content_is_untouched(volume: Path) -> None:
+    fence.acquire(volume, A, alive)
+    fence.acquire(volume, A, alive)
+    assert list(volume.iterdir()) == []
+    fence.release(volume, A.records)
+    assert not fence.holds(volume, A)
