@@ -10,6 +10,12 @@ from typing import Any, Literal
 
 Obj = Mapping[str, Any]
 
+NAME = "\x00name"
+"""In the message of `Reported.success`: the name that the server gave (generateName)."""
+
+FAILURE = "\x00failure"
+"""In the texts of `Plan.status_if_failed`: the words of the failure."""
+
 
 @dataclass(frozen=True, slots=True)
 class Create:
@@ -104,7 +110,7 @@ class Reported:
     """One write, or outside effect, with the events that tell of its end.
 
     Attributes:
-        success: recorded when the write went through.
+        success: recorded when the write went through; `NAME` stands for the name in the answer.
         failure: recorded when it failed; the error's text is added to its message.
         quiet: reasons of errors that are not recorded (`AlreadyExists`).
     """
@@ -126,7 +132,8 @@ class Plan:
         actions: done in order; the first failure or conflict stops them.
         status: written last, also when an action failed (status tells what was reached).
         status_if_failed: written in place of `status` when an action failed (None: nothing is),
-            where `status` counts what the actions were to reach.
+            where `status` counts what the actions were to reach. `FAILURE` in its texts stands for
+            the words of the failure.
         requeue_after_s: look at the object again after so many seconds, if not None.
     """
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Any, assert_never
 
 from petset.api import meta
 from petset.api.errors import StatusError
@@ -17,6 +17,8 @@ from petset.api.meta import MutableObj
 from petset.client.client import Client
 from petset.client.transport import TransportError
 from petset.reconcile.actions import (
+    FAILURE,
+    NAME,
     Action,
     Bind,
     Create,
@@ -82,7 +84,7 @@ class Executor:
         failure = await run.do(Sequence(plan.actions))
         status = plan.status
         if failure is not None and plan.status_if_failed != "status":
-            status = plan.status_if_failed
+            status = _explained(plan.status_if_failed, failure)
         if status is not None:
             failure = await run.do(status) or failure
         return Executed(failure, tuple(run.writes))
@@ -185,9 +187,13 @@ class _Run:
             case External():
                 return await self._external(action)
             case _:
-                return await self._write(action)
+                answer = await self._write(action)
+                return None if isinstance(answer, dict) else answer
 
-    async def _write(self, action: "Create | Update | Patch | Delete | Bind") -> Failure | None:
+    async def _write(
+        self, action: "Create | Update | Patch | Delete | Bind"
+    ) -> MutableObj | Failure:
+        """The answer to one write, or why it failed."""
         try:
             answer = await self._executor.call(action)
         except (StatusError, TransportError) as error:
@@ -196,7 +202,7 @@ class _Run:
         write = write_of(resource, answer, deletion=isinstance(action, Delete))
         if write is not None:
             self.writes.append(write)
-        return None
+        return answer
 
     async def _external(self, action: External) -> Failure | None:
         try:
@@ -206,10 +212,17 @@ class _Run:
         return None
 
     async def _reported(self, action: Reported) -> Failure | None:
-        failure = await self.do(action.action)
+        answer: MutableObj | Failure | None
+        if isinstance(action.action, External):
+            answer = await self._external(action.action)
+        else:
+            answer = await self._write(action.action)
+        failure = None if isinstance(answer, dict) else answer
         if failure is None:
             if action.success is not None:
-                self._executor.emit(action.success)
+                name = meta.name_of(answer) if isinstance(answer, dict) else ""
+                message = action.success.message.replace(NAME, name)
+                self._executor.emit(replace(action.success, message=message))
         elif action.failure is not None and getattr(failure, "reason", "") not in action.quiet:
             message = f"{action.failure.message}{failure}"
             self._executor.emit(replace(action.failure, message=message))
@@ -226,6 +239,25 @@ class _Run:
                 return failures[0]
             size = min(size * 2, BATCH_MAX)
         return None
+
+
+def _explained(status: Patch | Update | None, failure: Failure) -> Patch | Update | None:
+    """The status with the words of the failure where it asks for them."""
+    match status:
+        case Patch():
+            return replace(status, patch=_filled(status.patch, f"{failure}"))
+        case Update():
+            return replace(status, obj=_filled(status.obj, f"{failure}"))
+        case None:
+            return None
+
+
+def _filled(value: Any, words: str) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _filled(v, words) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_filled(v, words) for v in value]
+    return value.replace(FAILURE, words) if isinstance(value, str) else value
 
 
 def describe(action: "Create | Update | Patch | Delete | Bind") -> str:

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from petset.api import errors
 from petset.client.transport import TransportError
 from petset.reconcile.actions import (
+    FAILURE,
+    NAME,
     Action,
     Bind,
     Create,
@@ -121,6 +123,27 @@ async def test_a_reported_write_tells_its_end_once() -> None:
     assert bench.events[1:] == [
         Emit({}, "Warning", "Bad", 'failed error: pods "a" is forbidden: quota')
     ]
+
+
+async def test_an_event_tells_the_name_that_the_server_gave() -> None:
+    bench = Bench()
+    made = Emit({}, "Normal", "Made", f"Created pod: {NAME}")
+    await bench.do(Reported(Create("pods", pod("a")), success=made))
+    assert [e.message for e in bench.events] == ["Created pod: a"]
+
+
+async def test_a_status_tells_what_went_wrong() -> None:
+    bench = Bench()
+    bench.client.failures["create pods default/a"] = errors.conflict("pods", "a")
+    condition = {"type": "ReplicaFailure", "message": FAILURE}
+    status = Patch("sets", "default", "web", {"status": {"conditions": [condition]}})
+    plan = Plan((Create("pods", pod("a")),), status=None, status_if_failed=status)
+    await bench.executor.execute(plan)
+    words = str(errors.conflict("pods", "a"))
+    assert bench.client.bodies[-1]["status"]["conditions"] == [{**condition, "message": words}]
+    update = Update("sets", {"metadata": {"name": "web"}, "status": {"why": f"no: {FAILURE}"}})
+    await bench.executor.execute(Plan((Create("pods", pod("a")),), status_if_failed=update))
+    assert bench.client.bodies[-1]["status"]["why"] == f"no: {words}"
 
 
 async def test_an_outside_effect_is_done_and_its_failure_stops_the_plan() -> None:
