@@ -19,20 +19,19 @@ pytestmark = [
 ]
 
 ENTER = """
-set -e
+set -e  # nothing of the machine's own (proc, devices) is within reach of what runs inside
 mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/u,workdir=$2/w" "$2/m"
-mount -t proc proc "$2/m/proc"
+mount -t proc -o ro proc "$2/m/proc"
 mount -t tmpfs tmpfs "$2/m/dev"
-for name in null zero urandom; do
-    touch "$2/m/dev/$name"
-    mount --bind "/dev/$name" "$2/m/dev/$name"
-done
+mknod -m 666 "$2/m/dev/null" c 1 3
+mknod -m 666 "$2/m/dev/zero" c 1 5
+mknod -m 666 "$2/m/dev/urandom" c 1 9
 ln -s /proc/self/fd "$2/m/dev/fd"
 ln -s fd/1 "$2/m/dev/stdout"
 ln -s fd/2 "$2/m/dev/stderr"
 ip link set lo up
 hostname web-0
-exec env -i $4 chroot "$2/m" sh -c "$3"
+exec env -i $4 chroot "$2/m" sh -c "cd '${5:-/}'; $3"
 """
 
 
@@ -51,7 +50,7 @@ def run(root: Path, record: Record, script: str, tmp_path: Path) -> str:
     command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--uts"]
     command += ["--propagation", "private", "sh", "-c", ENTER, "sh", str(layer), str(tmp_path)]
     done = subprocess.run(
-        [*command, script, " ".join(record.config.env)],
+        [*command, script, " ".join(record.config.env), record.config.working_dir],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -109,3 +108,70 @@ async def test_nginx(root: Path, tmp_path: Path) -> None:
     assert '"GET /nope HTTP/1.1" 404' in text
     assert "ended 0" in text
     assert any("nginx: worker" in line and " nginx " in line for line in text.splitlines())
+
+
+REDIS = """
+docker-entrypoint.sh redis-server --appendonly yes >/tmp/log & server=$!
+for i in $(seq 100); do redis-cli ping 2>&1 | grep PONG && break; sleep 0.1; done
+redis-cli set key value | grep OK; redis-cli config get protected-mode; ps | grep redis-server
+kill $server; wait $server; echo ended $?; ls -l / | grep data; ls /data
+"""
+
+POSTGRES = """
+docker-entrypoint.sh postgres; echo refused $?
+export POSTGRES_PASSWORD='s3 c"r' POSTGRES_DB=app
+mkdir -p $PGDATA/.new; touch $PGDATA/.new/PG_VERSION
+echo 'CREATE TABLE t (a int); INSERT INTO t VALUES (41);' > /docker-entrypoint-initdb.d/1.sql
+for round in first second; do
+    docker-entrypoint.sh postgres -c work_mem=5MB >/tmp/log 2>&1 & server=$!
+    for i in $(seq 200); do pg_isready -q -h 127.0.0.1 && break; sleep 0.1; done
+    psql -h 127.0.0.1 -U postgres app -Atc 'SHOW work_mem'
+    psql -h 127.0.0.1 -U postgres app -Atc "UPDATE t SET a = a + 1 RETURNING 'a=' || a"
+    kill -INT $server; wait $server; echo ended $?
+done
+grep -c 'host all all all scram-sha-256' $PGDATA/pg_hba.conf; ls -ld $PGDATA; ls -a $PGDATA
+"""
+
+MARIADB = r"""
+docker-entrypoint.sh mariadbd; echo refused $?
+export MARIADB_ROOT_PASSWORD='s3 c"\\r' MYSQL_DATABASE=my_app MYSQL_USER=joe MYSQL_PASSWORD=pw
+mkdir -p /var/lib/mysql/.new/mysql
+echo 'CREATE TABLE t (a int); INSERT INTO t VALUES (41);' > /docker-entrypoint-initdb.d/1.sql
+for round in first second; do
+    docker-entrypoint.sh --max-connections=33 >/tmp/log 2>&1 & server=$!
+    for i in $(seq 200); do
+        mariadb -h 127.0.0.1 -ujoe -ppw my_app -e 'SELECT 1' >/dev/null 2>&1 && break
+        sleep 0.1
+    done
+    mariadb -h 127.0.0.1 -ujoe -ppw my_app -Ne \
+        "UPDATE t SET a = a + 1; SELECT concat('a=', a) FROM t"
+    MYSQL_PWD=$MARIADB_ROOT_PASSWORD mariadb -h 127.0.0.1 -uroot -Ne \
+        'SELECT current_user(), @@max_connections'
+    kill $server; wait $server; echo ended $?
+done
+ls -a /var/lib/mysql
+"""
+
+PYTHON = """
+python -c 'import json, sqlite3, ssl; print(len(ssl.create_default_context().get_ca_certs()) > 50)'
+python3 -c 'import sys; print(sys.version)'; pip --version
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "script", "expected"),
+    [
+        ("redis", REDIS, ["PONG", "OK", "protected-mode\nno", "ended 0", "appendonlydir"]),
+        ("postgres", POSTGRES, ["refused 1", "5MB", "a=42", "a=43", "ended 0", "drwx------"]),
+        ("mariadb", MARIADB, ["refused 1", "a=42", "a=43", "root@%\t33", "ended 0", "my_app"]),
+        ("python", PYTHON, ["True", "3.", "pip "]),
+    ],
+)
+async def test_the_other_recipes(
+    root: Path, tmp_path: Path, name: str, script: str, expected: list[str]
+) -> None:
+    record = await build(root, name)
+    text = run(root, record, script, tmp_path)
+    for words in expected:
+        assert words in text, text
+    assert "\n.new" not in text

@@ -147,7 +147,7 @@ if [ "$(id -u)" = 0 ]; then
     mkdir -p "$data" /run/mysqld
     find "$data" /run/mysqld \! -user mysql -exec chown mysql:mysql '{}' + ||
         echo "$0: some files stay as they are" >&2
-    exec su -s /bin/sh mysql -c 'exec "$0" "$@"' "$0" "$@"
+    exec su -s /bin/sh -c 'exec "$0" "$@"' -- mysql "$0" "$@"
 fi
 
 if ! [ -d "$data/mysql" ]; then

@@ -103,7 +103,7 @@ if [ "$(id -u)" = 0 ]; then
         mkdir -p "$POSTGRES_INITDB_WALDIR"
         chown -R postgres:postgres "$POSTGRES_INITDB_WALDIR"
     fi
-    exec su -s /bin/sh postgres -c 'exec "$0" "$@"' "$0" "$@"
+    exec su -s /bin/sh -c 'exec "$0" "$@"' -- postgres "$0" "$@"
 fi
 
 if ! [ -s "$PGDATA/PG_VERSION" ]; then

@@ -11,8 +11,12 @@ case $1 in
 esac
 
 if [ "$1" = redis-server ] && [ "$(id -u)" = 0 ]; then
-    find . \! -user redis -exec chown redis '{}' + || echo "$0: some files stay as they are" >&2
-    exec su -s /bin/sh redis -c 'exec "$0" "$@"' "$0" "$@"
+    # Never the root: below it lie /proc and /dev, which belong to the machine.
+    if [ "$PWD" != / ]; then
+        find . -xdev \! -user redis -exec chown redis '{}' + ||
+            echo "$0: some files stay as they are" >&2
+    fi
+    exec su -s /bin/sh -c 'exec "$0" "$@"' -- redis "$0" "$@"
 fi
 
 if [ "$1" = redis-server ]; then
