@@ -18,6 +18,7 @@ from petset.node.environment import Facts
 from petset.node.images.types import Images
 from petset.node.network import namespace
 from petset.node.network import node as network
+from petset.node.network.hostport import HostPorts
 from petset.node.podfiles import Resolver
 from petset.node.runtime import record
 from petset.node.runtime.base import Runtime
@@ -79,6 +80,7 @@ def tools(parts: Parts) -> Tools:
         node_ip=config.address,
         state_dir=config.state_dir,
         node_name=config.name,
+        ports=HostPorts(config.network.netns if config.network else None),
         allocatable=allocatable,
     )
 

@@ -75,6 +75,17 @@ def host_ports(pod: Obj) -> Iterator[tuple[str, str, int]]:
                 yield port.get("hostIP") or "0.0.0.0", port.get("protocol") or "TCP", number  # noqa: S104
 
 
+def forwards(pod: Obj) -> Iterator[tuple[str, str, int, int]]:
+    """(host IP, protocol, host port, pod's port) of every node port that leads to the pod."""
+    if on_host_network(pod):
+        return
+    for spec in all_containers(pod):
+        for port in spec.get("ports") or ():
+            if port.get("hostPort"):
+                ip, protocol = port.get("hostIP") or "", port.get("protocol") or "TCP"
+                yield ip, protocol, int(port["hostPort"]), int(port["containerPort"])
+
+
 def port_number(spec: Obj, port: Any) -> int | None:
     """The number of a port that a probe names by number or by name; None for an unknown name."""
     if isinstance(port, int):

@@ -11,6 +11,7 @@ from petset.client.client import Client
 from petset.node.check import Checker
 from petset.node.environment import Facts
 from petset.node.images.types import Images
+from petset.node.network.hostport import HostPorts
 from petset.node.podfiles import Resolver
 from petset.node.runtime.base import Runtime
 from petset.node.status import Host
@@ -44,6 +45,7 @@ class Tools:
     node_ip: str
     state_dir: Path
     node_name: str
+    ports: HostPorts
     allocatable: Mapping[str, str] = field(default_factory=dict)
 
     @property

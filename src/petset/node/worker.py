@@ -11,14 +11,15 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from petset.api import errors
-from petset.api.meta import Obj, name_of, namespace_of, uid_of, version_of
+from petset.api.meta import Obj, is_deleting, name_of, namespace_of, uid_of, version_of
 from petset.client.transport import TransportError
 from petset.node import plan as plans
 from petset.node import podrecord, podspec, security, starter, status, stopper
 from petset.node.check import Target
+from petset.node.network.hostport import Forward, HostPortError
 from petset.node.prober import Prober
 from petset.node.publisher import Publisher
-from petset.node.runtime.base import Run, RuntimeFailedError, SandboxConfig
+from petset.node.runtime.base import Run, RuntimeFailedError, Sandbox, SandboxConfig
 from petset.node.seen import PodSeen, Probed, Verdict, Waiting
 from petset.node.sight import Sight
 from petset.node.tools import Tools
@@ -54,6 +55,7 @@ class PodWorker:
         self._confirmed = False
         self._stale_content = False
         self._starting = ""
+        self._ports_failed = False
         self._unsupported = security.unsupported(record.pod)
         self._sight = Sight(tools)
         self._starter = starter.Starter(tools)
@@ -105,6 +107,7 @@ class PodWorker:
             )
             publishing = group.create_task(self._publisher.run(), name="status")
             self._tell_unsupported()
+            await self._reopen_ports()
             while not self._done:
                 self._wake.clear()
                 now = self._tools.clock.now()
@@ -133,12 +136,13 @@ class PodWorker:
     def observe(self) -> PodSeen:
         """What is seen of the pod now."""
         runtime = self._tools.runtime
+        sandbox = runtime.sandbox(self.uid)
         containers = self._sight.containers(self.pod, self._waiting, self._probed)
         mounted = self._tools.volumes.mounted(self.pod)
         return PodSeen(
             pod=self.pod,
             exists=self._exists,
-            sandbox=runtime.sandbox(self.uid),
+            sandbox=None if self._ports_failed and not self._leaving() else sandbox,
             volumes="none" if mounted is None else "mounted",
             waiting=dict(self._waiting),
             containers=containers,
@@ -148,6 +152,9 @@ class PodWorker:
             confirmed=self._confirmed,
             start_time=self._start_time,
         )
+
+    def _leaving(self) -> bool:
+        return not self._exists or is_deleting(self.pod) or self._verdict is not None
 
     def _probed(self, spec: Obj, run: Run) -> Probed:
         """Probes of a running container; they begin when its start is over."""
@@ -195,7 +202,7 @@ class PodWorker:
             case plans.UnmountVolumes():
                 self._begin("volumes", self._tools.volumes.unmount(self.uid))
             case plans.RemoveSandbox():
-                self._begin("sandbox", self._tools.runtime.stop_sandbox(self.uid))
+                self._begin("sandbox", self._remove_sandbox())
             case plans.Confirm():
                 self._begin("confirm", self._confirm())
             case plans.Forget():
@@ -260,13 +267,39 @@ class PodWorker:
             sysctls={s["name"]: s["value"] for s in sysctls},
         )
         try:
-            await self._tools.runtime.start_sandbox(config)
-        except RuntimeFailedError as error:
-            self._failed("sandbox", error.reason, error.message, GROUND_BACKOFF_S)
+            sandbox = await self._tools.runtime.start_sandbox(config)
+            await self._open_ports(sandbox)
+        except (RuntimeFailedError, HostPortError) as error:
+            self._failed("sandbox", "FailedCreatePodSandBox", str(error), GROUND_BACKOFF_S)
             if self._failures["sandbox"] == 1 or self._failures["sandbox"] > QUIET_TRIES:
-                self._say("Warning", "FailedCreatePodSandBox", error.message)
+                self._say("Warning", "FailedCreatePodSandBox", str(error))
         else:
             self._succeeded("sandbox")
+
+    async def _open_ports(self, sandbox: Sandbox) -> None:
+        forwards = [
+            Forward(ip, protocol, port, sandbox.ip, target)
+            for ip, protocol, port, target in podspec.forwards(self.pod)
+        ]
+        self._ports_failed = True
+        await self._tools.ports.set(self.uid, forwards)
+        self._ports_failed = False
+
+    async def _reopen_ports(self) -> None:
+        """Ports of a pod taken over from an earlier agent; what fails is tried with the sandbox."""
+        sandbox = self._tools.runtime.sandbox(self.uid)
+        if sandbox is not None:
+            try:
+                await self._open_ports(sandbox)
+            except HostPortError as error:
+                _log.warning("host ports of pod %s not open: %s", name_of(self.pod), error)
+
+    async def _remove_sandbox(self) -> None:
+        try:
+            await self._tools.ports.set(self.uid, ())
+        except HostPortError as error:
+            _log.warning("host ports of pod %s not closed: %s", name_of(self.pod), error)
+        await self._tools.runtime.stop_sandbox(self.uid)
 
     async def _mount_volumes(self) -> None:
         try:

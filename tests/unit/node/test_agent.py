@@ -1,0 +1,405 @@
+"""A whole agent on a fake runtime in virtual time, against a real server in process."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from petset.api import meta
+from petset.api.errors import StatusError
+from petset.api.meta import MutableObj, Obj
+from petset.apiserver.app import App
+from petset.base.clock import LoopClock
+from petset.base.http import Identity
+from petset.base.ids import Ids
+from petset.client.client import Client
+from petset.client.local import Local
+from petset.node.agent import Agent, AgentRunningError
+from petset.node.config import AgentConfig
+from petset.node.images.types import Image, ImageError, Report
+from petset.node.runtime.base import ContainerConfig
+from petset.store.drivers.memory import MemoryStore
+from petset.testing.clock import run_virtual
+from petset.testing.runtime import Behaviour, FakeMachine, FakeRuntime, FakeVolumes
+
+IDENTITY = Identity("system:node:n1", ("system:masters", "system:authenticated"))
+
+
+class FakeImages:
+    """Every image is there but those named missing."""
+
+    def __init__(self) -> None:
+        self.missing: set[str] = set()
+
+    async def ensure(
+        self, ref: str, policy: str, report: Report, auths: Mapping[str, str] | None = None
+    ) -> Image:
+        del policy, report, auths
+        if ref in self.missing:
+            raise ImageError("ErrImagePull", "not here")
+        return Image("sha256:1", f"docker.io/library/{ref}:latest", (), cmd=("run",))
+
+    def local(self, ref: str) -> Image | None:
+        del ref
+        return None
+
+
+@dataclass
+class Rig:
+    """A server, a fake machine, and the agent on it."""
+
+    client: Client
+    clock: LoopClock
+    machine: FakeMachine
+    root: Path
+    images: FakeImages = field(default_factory=FakeImages)
+    volumes: FakeVolumes = field(default_factory=FakeVolumes)
+    scripts: dict[str, Behaviour] = field(default_factory=dict)
+    task: "asyncio.Task[None] | None" = None
+    started: int = 0
+
+    def behaviour(self, config: ContainerConfig) -> Behaviour:
+        return self.scripts.get(config.name, Behaviour())
+
+    def agent(self) -> Agent:
+        self.started += 1  # every agent draws other ids
+        config = AgentConfig(
+            name="n1",
+            run_dir=self.root / "run",
+            state_dir=self.root / "state",
+            cluster="x",
+            address="172.29.0.10",
+            pod_cidr="10.128.0.0/24",
+        )
+        runtime = FakeRuntime(self.machine)
+        return Agent(
+            config,
+            self.client,
+            self.clock,
+            Ids(self.started),
+            self.images,
+            runtime=runtime,
+            volumes=self.volumes,
+        )
+
+    async def start(self) -> Agent:
+        agent = self.agent()
+        self.task = asyncio.ensure_future(agent.run())
+        await agent.ready.wait()
+        return agent
+
+    async def stop(self) -> None:
+        assert self.task is not None
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+
+    async def create(self, name: str = "p", **spec: Any) -> MutableObj:
+        pod = {
+            "kind": "Pod",
+            "apiVersion": "v1",
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "x"}], **spec},
+        }
+        return await self.client.create("pods", pod, "default")
+
+    async def pod(self, name: str = "p") -> MutableObj | None:
+        try:
+            return await self.client.get("pods", name, "default")
+        except StatusError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    async def until(self, found: Callable[[Obj], Any], name: str = "p") -> MutableObj:
+        async with asyncio.timeout(7200):
+            while True:
+                pod = await self.pod(name)
+                if pod is not None and found(pod):
+                    return pod
+                await asyncio.sleep(0.05)
+
+    async def gone(self, name: str = "p") -> None:
+        async with asyncio.timeout(7200):
+            while await self.pod(name) is not None:
+                await asyncio.sleep(0.05)
+
+    def running(self) -> list[str]:
+        return [r.name for r in self.machine.runs.values() if r.state == "running"]
+
+
+@asynccontextmanager
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    clock = LoopClock()
+    store = MemoryStore(clock)
+    app = App(store, clock, Ids(2))
+    await app.start()
+    client = Client(Local(app.dispatch, IDENTITY), manager="kubelet")
+    here = Rig(client, clock, FakeMachine(clock), tmp_path)
+    here.machine.script = here.behaviour
+    await here.start()
+    try:
+        yield here
+    finally:
+        await here.stop()
+        await app.close()
+        await store.close()
+
+
+def played(tmp_path: Path, story: Callable[[Rig], Coroutine[Any, Any, None]]) -> None:
+    """Run a story in virtual time."""
+
+    async def body() -> None:
+        async with rig(tmp_path) as here:
+            await story(here)
+
+    run_virtual(body())
+
+
+def ready(pod: Obj) -> bool:
+    return meta.is_condition_true(pod, "Ready")
+
+
+def count(pod: Obj) -> int:
+    statuses = (pod.get("status") or {}).get("containerStatuses") or [{}]
+    return int(statuses[0].get("restartCount") or 0)
+
+
+def waiting(pod: Obj) -> str:
+    statuses = (pod.get("status") or {}).get("containerStatuses") or [{}]
+    state = statuses[0].get("state") or {}
+    return str((state.get("waiting") or {}).get("reason") or "")
+
+
+def test_the_node_registers_itself(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        node = await here.client.get("nodes", "n1")
+        assert meta.is_condition_true(node, "Ready")
+        assert node["metadata"]["labels"]["kubernetes.io/hostname"] == "n1"
+        assert node["spec"]["podCIDR"] == "10.128.0.0/24"
+        assert node["status"]["addresses"][0] == {"type": "InternalIP", "address": "172.29.0.10"}
+        assert node["status"]["nodeInfo"]["containerRuntimeVersion"] == "fake://1.0.0"
+        await asyncio.sleep(25)
+        lease = await here.client.get("leases.coordination.k8s.io", "n1", "kube-node-lease")
+        assert lease["spec"]["holderIdentity"] == "n1"
+        renewed = meta.parse_time(lease["spec"]["renewTime"])
+        assert renewed is not None
+        assert here.clock.now() - renewed <= 10
+
+    played(tmp_path, story)
+
+
+def test_a_pod_runs_and_is_told(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        await here.create()
+        pod = await here.until(ready)
+        assert pod["status"]["phase"] == "Running"
+        assert pod["status"]["podIP"] == "10.128.0.2"
+        events = await here.client.list("events", "default")
+        assert sorted(e["reason"] for e in events.items) == ["Created", "Started"]
+        assert events.items[0]["involvedObject"]["fieldPath"] == "spec.containers{c}"
+        assert events.items[0]["source"] == {"component": "kubelet", "host": "n1"}
+
+    played(tmp_path, story)
+
+
+def test_restarts_come_at_growing_pauses(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        here.scripts["c"] = Behaviour(exit_after_s=1.0, exit_code=1)
+        await here.create()
+        moments = []
+        for number in range(6):
+            await here.until(lambda pod, n=number: count(pod) == n)  # type: ignore[misc]
+            moments.append(here.clock.now())
+        pauses = [round(b - a) for a, b in pairwise(moments)]
+        assert pauses == [1, 11, 21, 41, 81]
+
+    played(tmp_path, story)
+
+
+def test_a_stubborn_container_is_killed_after_the_grace(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        here.scripts["c"] = Behaviour(stop_s=None)
+        await here.create(terminationGracePeriodSeconds=40)
+        await here.until(ready)
+        began = here.clock.now()
+        await here.client.delete("pods", "p", "default")
+        await here.gone()
+        assert 40 <= here.clock.now() - began < 41
+        assert here.running() == []
+
+    played(tmp_path, story)
+
+
+def test_a_second_delete_shortens_the_grace(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        here.scripts["c"] = Behaviour(stop_s=None)
+        await here.create(terminationGracePeriodSeconds=600)
+        await here.until(ready)
+        began = here.clock.now()
+        await here.client.delete("pods", "p", "default")
+        await asyncio.sleep(10)
+        await here.client.delete("pods", "p", "default", grace_s=5)
+        await here.gone()
+        assert 15 <= here.clock.now() - began < 16
+
+    played(tmp_path, story)
+
+
+def test_a_force_deleted_pod_is_stopped_too(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        await here.create()
+        await here.until(ready)
+        await here.client.delete("pods", "p", "default", grace_s=0)
+        await asyncio.sleep(3)
+        assert here.running() == []
+        assert not here.machine.known
+
+    played(tmp_path, story)
+
+
+def test_a_pod_of_the_same_name_waits_for_nobody_but_runs_apart(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        first = await here.create()
+        await here.until(ready)
+        await here.client.delete("pods", "p", "default", grace_s=0)
+        second = await here.create()
+        await here.until(ready)
+        await asyncio.sleep(3)
+        assert first["metadata"]["uid"] not in here.machine.known
+        assert here.machine.known == {second["metadata"]["uid"]}
+
+    played(tmp_path, story)
+
+
+def test_a_missing_image_backs_off_and_heals(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        here.images.missing.add("x")
+        await here.create()
+        await here.until(lambda pod: waiting(pod) == "ErrImagePull")
+        await here.until(lambda pod: waiting(pod) == "ImagePullBackOff")
+        here.images.missing.clear()
+        await here.until(ready)
+
+    played(tmp_path, story)
+
+
+def test_a_claim_that_binds_late_is_waited_for(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        here.volumes.missing.add("data")
+        volume = {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}
+        await here.create(volumes=[volume])
+        await asyncio.sleep(30)
+        assert here.running() == []
+        events = [e["reason"] for e in (await here.client.list("events", "default")).items]
+        assert "FailedMount" in events
+        here.volumes.missing.clear()
+        await here.until(ready)
+
+    played(tmp_path, story)
+
+
+def test_a_missing_config_map_is_waited_for(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        reference = {"configMapKeyRef": {"name": "cm", "key": "k"}}
+        env = [{"name": "K", "valueFrom": reference}]
+        await here.create(containers=[{"name": "c", "image": "x", "env": env}])
+        await here.until(lambda pod: waiting(pod) == "CreateContainerConfigError")
+        config = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "cm"}}
+        await here.client.create("configmaps", {**config, "data": {"k": "v"}}, "default")
+        await here.until(ready)
+
+    played(tmp_path, story)
+
+
+def test_the_next_agent_adopts_without_a_restart(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        here.scripts["c"] = Behaviour(commands={"probe": 0})
+        probe = {"exec": {"command": ["probe"]}, "periodSeconds": 30}
+        await here.create(containers=[{"name": "c", "image": "x", "readinessProbe": probe}])
+        before = await here.until(ready)
+        await here.stop()
+        await asyncio.sleep(100)
+        await here.start()
+        await asyncio.sleep(5)
+        after = await here.pod()
+        assert after is not None
+        assert after["status"] == before["status"]
+        assert len(here.machine.runs) == 1
+
+    played(tmp_path, story)
+
+
+def test_a_lost_machine_starts_its_pods_again(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        await here.create()
+        await here.until(ready)
+        await here.stop()
+        here.machine.end_all()
+        await here.start()
+        pod = await here.until(lambda pod: count(pod) == 1 and ready(pod))
+        assert pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 137
+
+    played(tmp_path, story)
+
+
+def test_what_failed_before_is_not_run_again(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        here.scripts["c"] = Behaviour(exit_after_s=0.1, exit_code=2)
+        await here.create(restartPolicy="Never")
+        await here.until(lambda pod: pod["status"]["phase"] == "Failed")
+        await here.stop()
+        here.machine.runs.clear()
+        here.machine.known.clear()
+        await here.start()
+        await asyncio.sleep(30)
+        assert here.machine.runs == {}
+        await here.client.delete("pods", "p", "default")
+        await here.gone()
+
+    played(tmp_path, story)
+
+
+def test_a_deleted_node_is_not_registered_again_while_the_agent_runs(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        await here.client.delete("nodes", "n1")
+        await asyncio.sleep(700)
+        nodes = await here.client.list("nodes")
+        assert nodes.items == []
+        await here.stop()
+        await here.start()
+        assert await here.client.get("nodes", "n1")
+
+    played(tmp_path, story)
+
+
+def test_a_second_agent_of_a_node_is_refused(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        with pytest.raises(AgentRunningError, match="n1 runs already"):
+            await here.agent().prepare()
+
+    played(tmp_path, story)
+
+
+def test_finalizers_hold_the_object_but_not_the_containers(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        pod = await here.create()
+        await here.until(ready)
+        finalizer = {"metadata": {"finalizers": ["x.example/hold"]}}
+        await here.client.patch("pods", "p", finalizer, "default")
+        await here.client.delete("pods", "p", "default")
+        await asyncio.sleep(60)
+        assert here.running() == []
+        assert await here.pod() is not None
+        await here.client.patch("pods", "p", {"metadata": {"finalizers": None}}, "default")
+        await here.gone()
+        await asyncio.sleep(3)
+        assert pod["metadata"]["uid"] not in here.machine.known
+
+    played(tmp_path, story)
