@@ -99,6 +99,7 @@ class Conmon:
             stderr=errors,
             pass_fds=[sync_fd],
             env={**os.environ, "_OCI_SYNCPIPE": str(sync_fd)},
+            cwd=bundle,  # where conmon leaves a file named oom, whatever it is told
             start_new_session=True,
         )
 
