@@ -223,7 +223,9 @@ class Box:
         file = self.state / "nodes" / node / "logs" / f"default_{name}_{uid}" / container
         found = file / f"{attempt}.log"
         lines = found.read_text().splitlines() if found.exists() else []
-        return "\n".join(line.split(" ", 3)[3] for line in lines)
+        parts = [line.split(" ", 3)[2:] for line in lines]
+        text = "".join(text + ("\n" if tag == "F" else "") for tag, text in parts)
+        return text.removesuffix("\n")
 
 
 @asynccontextmanager

@@ -217,7 +217,7 @@ async def test_destroy_leaves_nothing_and_may_be_repeated(here: Box) -> None:
     assert not kernel.mounts_below(here.state)
     assert not (here.run / "n0").exists()
     assert not list(Path("/sys/fs/cgroup").glob(f"*/petset/{here.name}"))
-    assert not Path(f"/sys/class/net/{here.network.port(0)}").exists()
+    await eventually(lambda: not Path(f"/sys/class/net/{here.network.port(0)}").exists())
 
 
 async def test_host_port_taken_twice_is_refused(here: Box) -> None:

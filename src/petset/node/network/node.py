@@ -46,6 +46,8 @@ def setup(network: NodeNetwork) -> None:
     """Make the node's namespace and its link to the LAN; what exists is kept. Raises OSError."""
     if not namespace.is_pinned(network.netns):
         namespace.unpin(network.directory, ["net"])
+        with netlink.Netlink() as host:  # the port of a namespace that is still being taken down
+            host.do(netlink.delete_link(network.port))
         namespace.pin(network.directory, ["net"], _sysctls)
     _connect(network)
     namespace.within(network.netns, lambda: _configure(network))
