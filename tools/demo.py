@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from petset.api import meta
+from petset.cli import main as command
 from petset.cli import thin
 from petset.cli.failure import Failure
-from petset.cli.main import app
 from petset.client.client import Client
 
 NAME = "demo"
@@ -40,9 +40,7 @@ def petset(*words: str, quiet: bool = False) -> str:
         print(f"{DIM}${PLAIN} petset {shown}", flush=True)
     output = io.StringIO()
     with contextlib.redirect_stdout(_Tee(output, None if quiet else sys.stdout)):
-        code = app(
-            [*words, "--name", NAME] if "--" not in words else _named(words), standalone_mode=False
-        )
+        code = command.run([*words, "--name", NAME] if "--" not in words else _named(words))
     if code:
         raise Failure(f"the demo stopped: petset {shown} ended with exit code {code}")
     return output.getvalue()

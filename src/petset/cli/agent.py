@@ -21,6 +21,7 @@ from petset.base import log, tlsconfig
 from petset.base.clock import SystemClock
 from petset.base.ids import Ids
 from petset.cli import paths, process, state
+from petset.cli.failure import Failure
 from petset.client.client import Client
 from petset.client.reflector import Informers
 from petset.client.tls import Tls
@@ -58,7 +59,7 @@ def main() -> None:
         if cluster is None or arguments.node not in cluster.nodes:
             raise OSError(f"there is no node {arguments.node} in {where.state}")
         asyncio.run(_run(where, cluster, arguments.node, arguments.ready_fd))
-    except (AgentRunningError, RuntimeFailedError, OSError) as error:
+    except (AgentRunningError, RuntimeFailedError, Failure, OSError) as error:
         _log.error("%s", error)
         process.tell(arguments.ready_fd, f"node {arguments.node} cannot start: {error}")
         sys.exit(1)

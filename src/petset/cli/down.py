@@ -7,18 +7,24 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from petset.cli import paths, process, state
+from petset.cli import checks, leftovers, paths, process, state
 from petset.cli.failure import Failure
 
 
-def run(name: str, data_dir: Path | None, *, delete_data: bool) -> None:
+def run(
+    name: str, data_dir: Path | None, *, delete_data: bool, container_grace_s: float = 10.0
+) -> None:
     """Stop cluster `name`; with `delete_data` forget it."""
-    state.check_name(name)
+    checks.root()
     where = state.find(name, data_dir)
-    if not where.run.exists() and not where.state.exists():
-        raise Failure(f"there is no cluster {name!r}", "see `petset status` for those there are")
-    with state.lock(name):
-        stop(where, name)
+    with state.lock(f"cluster {name}"):
+        where = state.find(name, data_dir)  # it may have changed while we waited
+        if not where.run.exists() and not where.state.exists():
+            raise Failure(
+                f"there is no cluster {name!r}", "see `petset status` for those there are"
+            )
+        _refuse_other_directories(where)
+        stop(where, name, container_grace_s=container_grace_s)
         if delete_data:
             from petset.cli import kubeconfig
 
@@ -28,22 +34,31 @@ def run(name: str, data_dir: Path | None, *, delete_data: bool) -> None:
     print(f"Cluster {name} is stopped; {kept}.")
 
 
-def stop(where: paths.Paths, name: str) -> None:
+def stop(where: paths.Paths, name: str, *, container_grace_s: float = 0.0) -> None:
     """Stop processes, containers and network, and remove the run directory."""
     from petset.node.network import host
     from petset.node.runtime import teardown
 
     processes = [p for f in where.run.glob("*.pid") if (p := process.read(f))]
     process.stop(processes)
-    for node in nodes_of(where):
+    nodes = nodes_of(where)
+    if container_grace_s:
+        teardown.stop_nodes([where.node_state(node) for node in nodes], container_grace_s)
+    for node in nodes:
         teardown.destroy_node(where.node_run(node), where.node_state(node))
-    index = None
-    with contextlib.suppress(Failure):
-        cluster = state.load(where)
-        index = cluster.index if cluster else None
-    if index is not None:
+    if (index := _index(where)) is not None:
         host.remove(host.ClusterNetwork(name, index))
     shutil.rmtree(where.run, ignore_errors=True)
+
+
+def _index(where: paths.Paths) -> int | None:
+    """The cluster's index, from its run directory or else its description."""
+    if told := state.note(where):
+        return told.index
+    with contextlib.suppress(Failure):
+        cluster = state.load(where)
+        return cluster.index if cluster else None
+    return None
 
 
 def nodes_of(where: paths.Paths) -> list[str]:
@@ -55,11 +70,32 @@ def nodes_of(where: paths.Paths) -> list[str]:
     return sorted(names)
 
 
+def _refuse_other_directories(where: paths.Paths) -> None:
+    """Fail for a directory that holds something else than a cluster."""
+    if where.state.exists() and not where.run.exists() and not _is_cluster(where):
+        raise Failure(f"{where.state} is no petset cluster; nothing was done to it")
+
+
+def _is_cluster(where: paths.Paths) -> bool:
+    """Whether the directory is a cluster's, maybe one whose description is broken."""
+    with contextlib.suppress(Failure):
+        return state.load(where) is not None
+    return (where.pki / "ca.crt").is_file() or (where.store / "store.db").is_file()
+
+
 def _delete(where: paths.Paths) -> None:
-    if not where.cluster_file.exists() and where.state.exists():
+    if not where.state.exists():
+        return
+    if not _is_cluster(where):
+        raise Failure(f"{where.state} is no petset cluster; nothing was deleted in it")
+    from petset.node import kernel
+
+    if mounted := [p for p in kernel.mounts_below(where.state) if p != str(where.state)]:
+        raise Failure(f"{mounted[0]} is mounted; nothing was deleted", f"umount {mounted[0]}")
+    left = leftovers.remove_state(where)
+    if kept := [n for n in left if n in paths.STATE_ENTRIES]:
         raise Failure(
-            f"{where.state} does not look like a petset cluster; nothing was deleted in it"
+            f"{where.state / kept[0]} could not be deleted whole", "see what keeps it busy there"
         )
-    shutil.rmtree(where.state, ignore_errors=True)
-    if where.state.exists():
-        raise Failure(f"{where.state} could not be deleted whole", "see what keeps it busy there")
+    if left:
+        print(f"  {where.state} keeps what is not petset's: {', '.join(sorted(left))}")

@@ -17,7 +17,7 @@ import orjson
 from petset.api import registry
 from petset.api.errors import from_status
 from petset.base import tlsconfig, websocket
-from petset.cli import paths, pki, state, thin
+from petset.cli import paths, state, thin
 from petset.cli.failure import Failure
 from petset.client.client import Client
 
@@ -53,8 +53,9 @@ def run(name: str, wanted: Exec) -> int:
 
 
 async def _run(where: paths.Paths, cluster: state.Cluster, wanted: Exec) -> int:
-    admin = pki.pair(where.pki, "admin")
-    context = tlsconfig.client_context(pki.pair(where.pki, "ca").cert, admin.cert, admin.key)
+    context = tlsconfig.client_context(
+        where.pki / "ca.crt", where.pki / "admin.crt", where.pki / "admin.key"
+    )
     try:
         socket, _ = await websocket.connect(
             cluster.listen, cluster.port, _target(wanted), ssl=context, protocols=[PROTOCOL]

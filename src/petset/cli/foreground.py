@@ -29,7 +29,7 @@ def run(where: paths.Paths, cluster: state.Cluster) -> None:
         _watch(where, cluster.name)
     except _EndError:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with state.lock(cluster.name):
+        with state.lock(f"cluster {cluster.name}"):
             down.stop(where, cluster.name)
         print(f"Cluster {cluster.name} is stopped; its data stays in {where.state}.")
 
@@ -66,7 +66,7 @@ def _wait_for_a_death(where: paths.Paths) -> None:
 
 
 def _start_again(where: paths.Paths, name: str) -> None:
-    with state.lock(name):
+    with state.lock(f"cluster {name}"):
         cluster = state.load(where)
         if cluster is None:
             return

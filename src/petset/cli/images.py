@@ -1,12 +1,12 @@
 """`petset image ...`: the image store of this machine."""
 
 import asyncio
-import time
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
 
 from petset.api import ages
+from petset.base.clock import SystemClock
 from petset.cli import checks, paths
 from petset.cli.failure import Failure
 from petset.node.images import service
@@ -46,7 +46,7 @@ def ls() -> int:
     """A line for each tag of each image, newest first."""
     print(f"{'IMAGE':<48} {'ID':<14} {'SIZE':>9}  {'AGE':<6} FROM")
     for record in _do(service.ls(paths.images())):
-        age = ages.human(time.time() - record.created)
+        age = ages.human(SystemClock().now() - record.created)
         source = f"recipe {record.recipe}" if record.recipe else "registry or file"
         for tag in record.tags or ("<none>",):
             line = f"{tag:<48} {_short(record.id):<14} {_size(record.size):>9}  {age:<6} {source}"

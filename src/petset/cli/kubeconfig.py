@@ -8,8 +8,10 @@ from typing import Any
 
 import yaml
 
-from petset.cli import paths, pki, state
+from petset.cli import paths, state
 from petset.cli.failure import Failure
+
+_SECTIONS = ("clusters", "users", "contexts")
 
 
 def context_name(cluster: str) -> str:
@@ -20,7 +22,6 @@ def context_name(cluster: str) -> str:
 def content(where: paths.Paths, cluster: state.Cluster) -> dict[str, Any]:
     """A kubeconfig with the administrator's certificate inside."""
     name = context_name(cluster.name)
-    admin = pki.pair(where.pki, "admin")
     return {
         "apiVersion": "v1",
         "kind": "Config",
@@ -29,7 +30,7 @@ def content(where: paths.Paths, cluster: state.Cluster) -> dict[str, Any]:
                 "name": name,
                 "cluster": {
                     "server": cluster.url,
-                    "certificate-authority-data": _inline(pki.pair(where.pki, "ca").cert),
+                    "certificate-authority-data": _inline(where.pki / "ca.crt"),
                 },
             }
         ],
@@ -37,8 +38,8 @@ def content(where: paths.Paths, cluster: state.Cluster) -> dict[str, Any]:
             {
                 "name": name,
                 "user": {
-                    "client-certificate-data": _inline(admin.cert),
-                    "client-key-data": _inline(admin.key),
+                    "client-certificate-data": _inline(where.pki / "admin.crt"),
+                    "client-key-data": _inline(where.pki / "admin.key"),
                 },
             }
         ],
@@ -58,16 +59,19 @@ def write(where: paths.Paths, cluster: state.Cluster, target: Path | None) -> No
     if not _same(where.kubeconfig, text):
         state.write_atomic(where.kubeconfig, text, 0o600)
     if target is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        state.write_atomic(target, text, 0o600)
+        _write_as_owner(Path(os.path.realpath(target)), text)
     else:
         _change_user_file(context_name(cluster.name), config)
 
 
 def remove(cluster: str) -> None:
     """Take the cluster's context, cluster and user out of the user's file."""
-    if user_file().exists():
-        _change_user_file(context_name(cluster), None)
+    path = user_file()
+    if path.exists():
+        _, known = _read_user_file(path)
+        name = context_name(cluster)
+        if any(e.get("name") == name for s in _SECTIONS for e in known.get(s) or []):
+            _change_user_file(name, None)
 
 
 def user_file() -> Path:
@@ -86,20 +90,38 @@ def _same(path: Path, text: bytes) -> bool:
     return False
 
 
-def _change_user_file(name: str, config: dict[str, Any] | None) -> None:
+def check() -> None:
+    """Fail now if the user's file could not take a context later."""
     path = user_file()
+    _read_user_file(path)
+    if path.exists() and not os.access(path.resolve(), os.W_OK):
+        raise Failure(f"{path} cannot be written", "mend it, or give --kubeconfig FILE")
+
+
+def _read_user_file(path: Path) -> tuple[bytes, dict[str, Any]]:
     try:
         before = path.read_bytes()
         merged = yaml.safe_load(before) or {}
         if not isinstance(merged, dict):
             raise ValueError("not a mapping")
+        for section in _SECTIONS:
+            entries = merged.get(section) or []
+            if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+                raise ValueError(f"{section} is no list of mappings")
     except FileNotFoundError:
-        before, merged = b"", {"apiVersion": "v1", "kind": "Config", "preferences": {}}
+        return b"", {"apiVersion": "v1", "kind": "Config", "preferences": {}}
     except (OSError, ValueError, yaml.YAMLError) as error:
+        why = " ".join(str(error).split())
         raise Failure(
-            f"{path} is no readable kubeconfig: {error}", "mend it, or give --kubeconfig FILE"
+            f"{path} is no readable kubeconfig: {why}", "mend it, or give --kubeconfig FILE"
         ) from error
-    for section in ("clusters", "users", "contexts"):
+    return before, merged
+
+
+def _change_user_file(name: str, config: dict[str, Any] | None) -> None:
+    path = user_file()
+    before, merged = _read_user_file(path)
+    for section in _SECTIONS:
         others = [e for e in merged.get(section) or [] if e.get("name") != name]
         merged[section] = others + (config[section] if config else [])
     if config:
@@ -108,14 +130,25 @@ def _change_user_file(name: str, config: dict[str, Any] | None) -> None:
         merged["current-context"] = ""
     text = yaml.safe_dump(merged, sort_keys=False).encode()
     if text != before:
-        _write_as_owner(path, text)
+        _write_as_owner(path.resolve(), text)
 
 
 def _write_as_owner(path: Path, text: bytes) -> None:
     """Write so that a file below somebody's home stays theirs, also when root writes it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state.write_atomic(path, text, 0o600)
-    identity = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
-    if identity[0] and identity[1]:
-        for changed in (path, path.parent):
-            os.chown(changed, int(identity[0]), int(identity[1]))
+    try:
+        owner = path.stat()
+        uid, gid = owner.st_uid, owner.st_gid
+    except FileNotFoundError:
+        uid, gid = _caller()
+    if not path.parent.exists():
+        path.parent.mkdir(parents=True)
+        os.chown(path.parent, uid, gid)
+    state.write_atomic(path, text, 0o600, owner=(uid, gid))
+
+
+def _caller() -> tuple[int, int]:
+    """Who typed the command: the user behind sudo, else ourselves."""
+    user, group = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+    if user.isdigit() and group.isdigit():
+        return int(user), int(group)
+    return os.geteuid(), os.getegid()

@@ -4,31 +4,52 @@ The comparison is kubectl's client-side apply in its plain form: last-applied an
 and live object give one merge patch. A list is sent whole when it differs.
 """
 
+import contextlib
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
-import yaml
 
+from petset.api import yaml
+from petset.api.errors import StatusError
 from petset.cli.failure import Failure
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _OWN = {LAST_APPLIED}
 _ABSENT = object()
+_SEPARATOR = re.compile(r"^---[^\n]*$", re.MULTILINE)
+_DEPTH_MAX = 100
 
 
-def read(sources: list[str]) -> Iterator[dict[str, Any]]:
-    """Every object in the given files and directories; "-" is standard input."""
-    for source in sources:
-        for name, text in _texts(source):
-            try:
-                documents = list(yaml.safe_load_all(text))
-            except yaml.YAMLError as error:
-                raise Failure(f"{name} is no readable YAML: {error}") from error
-            for document in documents:
-                yield from _objects(name, document)
+def read(sources: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Every object in the given files and directories; "-" is standard input.
+
+    All of them are read before the first is handed out: a broken one spoils no half of an apply.
+    """
+    texts = [text for source in sources for text in _texts(source)]
+    yield from [
+        obj for name, text in texts for doc in _documents(name, text) for obj in _objects(name, doc)
+    ]
+
+
+def _documents(name: str, text: str) -> Iterator[Any]:
+    if text.lstrip().startswith("{"):
+        with contextlib.suppress(orjson.JSONDecodeError):
+            yield orjson.loads(text)
+            return
+    for part in _SEPARATOR.split(text):
+        if not part.strip():
+            continue
+        try:
+            document, twice = yaml.load(part.encode(), _DEPTH_MAX)
+        except StatusError as error:
+            raise Failure(f"{name} is no readable YAML: {error.message}") from error
+        if twice:
+            raise Failure(f"{name} is no readable YAML: {twice[0]} is given twice")
+        yield document
 
 
 def _texts(source: str) -> Iterator[tuple[str, str]]:
@@ -47,6 +68,8 @@ def _texts(source: str) -> Iterator[tuple[str, str]]:
             yield str(file), file.read_text()
         except OSError as error:
             raise Failure(f"{file}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise Failure(f"{file} is no text in UTF-8") from error
 
 
 def _objects(name: str, document: Any) -> Iterator[dict[str, Any]]:
@@ -54,6 +77,8 @@ def _objects(name: str, document: Any) -> Iterator[dict[str, Any]]:
         return
     if not isinstance(document, dict) or "kind" not in document or "apiVersion" not in document:
         raise Failure(f"{name}: an object without kind or apiVersion")
+    if not isinstance(document["kind"], str) or not isinstance(document["apiVersion"], str):
+        raise Failure(f"{name}: kind and apiVersion have to be text")
     if document["kind"].endswith("List") and isinstance(document.get("items"), list):
         for item in document["items"]:
             yield from _objects(name, item)

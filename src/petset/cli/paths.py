@@ -4,6 +4,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+STATE_ENTRIES = frozenset(
+    {"cluster.json", "server", "pki", "nodes", "volumes", "logs", "kubeconfig"}
+)
+"""All that petset keeps in a cluster's state directory."""
+
 
 def home() -> Path:
     """The state root of every cluster: $PETSET_HOME, else /var/lib/petset."""
@@ -77,4 +82,5 @@ class Paths:
 
 def of(name: str, data_dir: Path | None = None) -> Paths:
     """The paths of cluster `name`; `data_dir` replaces its place below the state root."""
-    return Paths(state=data_dir or home() / "clusters" / name, run=run_root() / name)
+    state = data_dir or home() / "clusters" / name
+    return Paths(state=Path.cwd() / state, run=run_root() / name)

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from petset.cli import state
 
+OTHER_PORT = "free it, or start the cluster on another one with --port P"
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -70,7 +72,7 @@ class Started:
         os.close(self.gate)
 
     def wait_ready(self, timeout_s: float) -> str:
-        """Wait for the first line: "ok", the reason it refused, or "" if it died or was late."""
+        """Wait for the first line: "ok", why it refused (tab, what to do), or "" if it died."""
         deadline = time.monotonic() + timeout_s
         data = b""
         while not data.endswith(b"\n"):
@@ -161,11 +163,12 @@ def await_go(go_fd: int) -> bool:
     return False
 
 
-def tell(ready_fd: int, word: str) -> None:
-    """The child's side: say "ok" or what is wrong, once."""
+def tell(ready_fd: int, word: str, todo: str = "") -> None:
+    """The child's side: say "ok", or what is wrong and what to do about it, once."""
     if ready_fd >= 0:
+        line = f"{word}\t{todo}" if todo else word
         with contextlib.suppress(OSError):
-            os.write(ready_fd, word.replace("\n", " ").encode() + b"\n")
+            os.write(ready_fd, line.replace("\n", " ").encode() + b"\n")
             os.close(ready_fd)
 
 

@@ -23,6 +23,7 @@ from petset.base.clock import SystemClock
 from petset.base.http import Handler, Identity
 from petset.base.ids import Ids
 from petset.cli import paths, process, state
+from petset.cli.failure import Failure
 from petset.client.client import Client
 from petset.client.events import Recorder
 from petset.client.local import Local
@@ -40,7 +41,11 @@ _log = logging.getLogger("petset.server")
 
 
 class RefusedError(Exception):
-    """The server cannot start; the text says why and what to do."""
+    """The server cannot start: why, and what to do about it."""
+
+    def __init__(self, what: str, todo: str = "") -> None:
+        super().__init__(what)
+        self.todo = todo
 
 
 def main() -> None:
@@ -61,9 +66,10 @@ def main() -> None:
         if cluster is None:
             raise RefusedError(f"there is no cluster in {where.state}")
         asyncio.run(_run(where, cluster, arguments.ready_fd))
-    except (RefusedError, StoreError, OSError) as error:
+    except (RefusedError, Failure, StoreError, OSError) as error:
         _log.error("%s", error)
-        process.tell(arguments.ready_fd, f"the API server cannot start: {error}")
+        why = f"the API server cannot start: {getattr(error, 'what', error)}"
+        process.tell(arguments.ready_fd, why, getattr(error, "todo", ""))
         sys.exit(1)
 
 
@@ -72,7 +78,14 @@ async def _run(where: paths.Paths, cluster: state.Cluster, ready_fd: int) -> Non
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     clock, ids = SystemClock(), Ids()
-    store = await open_store(where.store, clock=clock)
+    try:
+        store = await open_store(where.store, clock=clock)
+    except StoreError as error:
+        raise RefusedError(
+            str(error),
+            "use the version that wrote it, restore a backup of it, or delete the cluster: "
+            f"petset down --name {cluster.name} --delete-data",
+        ) from error
     try:
         async with _serving(where, cluster, store, clock, ids) as app:
             process.tell(ready_fd, "ok")
@@ -117,7 +130,8 @@ async def _listen(where: paths.Paths, host: str, port: int, handler: Handler) ->
         return await edge.serve(handler, host=host, port=port, ssl=context, on_refuse=refusal)
     except OSError as error:
         why = os.strerror(error.errno or 0)
-        raise RefusedError(f"port {port} on {host} cannot be had: {why}") from error
+        wrong = f"port {port} on {host} cannot be had: {why}"
+        raise RefusedError(wrong, process.OTHER_PORT) from error
 
 
 async def _control(app: App, where: paths.Paths, clock: SystemClock, ids: Ids) -> None:

@@ -5,9 +5,11 @@ import fcntl
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import IO, Any
 
 import orjson
 
@@ -86,17 +88,47 @@ def load(where: paths.Paths) -> Cluster | None:
     """The cluster of a state directory; None where there is none."""
     try:
         data = orjson.loads(where.cluster_file.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except PermissionError as error:
+        raise Failure(f"{where.cluster_file} is not yours to read", "run it with sudo") from error
     except (OSError, ValueError) as error:
-        raise Failure(f"{where.cluster_file} cannot be read: {error}") from error
+        raise _unreadable(where, str(error)) from error
+    if not isinstance(data, dict):
+        raise _unreadable(where, "it holds no JSON object")
     if data.get("format") != FORMAT:
         raise Failure(
             f"{where.state} was made by another version of petset "
             f"(layout {data.get('format')}, this one reads {FORMAT})",
             "use that version, or another --data-dir",
         )
-    return Cluster(**data)
+    return _checked(where, data)
+
+
+def _checked(where: paths.Paths, data: dict[str, Any]) -> Cluster:
+    try:
+        cluster = Cluster(**data)
+    except TypeError as error:
+        raise _unreadable(where, str(error)) from error
+    nodes: Any = data.get("nodes", {})
+    texts = all(isinstance(data.get(key, ""), str) for key in ("name", "listen"))
+    if not (
+        texts
+        and _NAME.match(cluster.name)
+        and cluster.index in range(_INDEXES)
+        and cluster.port in range(1, 65536)
+        and isinstance(nodes, dict)
+        and all(_NAME.match(n) and k in range(1, 201) for n, k in nodes.items())
+    ):
+        raise _unreadable(where, "a field of it makes no sense")
+    return cluster
+
+
+def _unreadable(where: paths.Paths, why: str) -> Failure:
+    return Failure(
+        f"{where.cluster_file} cannot be read: {why}",
+        "restore it from a backup, or delete the cluster: petset down --name NAME --delete-data",
+    )
 
 
 def save(where: paths.Paths, cluster: Cluster) -> None:
@@ -109,17 +141,49 @@ def save(where: paths.Paths, cluster: Cluster) -> None:
 def remember(where: paths.Paths, cluster: Cluster) -> None:
     """Note in the run directory where the state lies, so that `down` finds it by name alone."""
     where.run.mkdir(parents=True, exist_ok=True)
-    note = {"state": str(where.state), "index": cluster.index}
-    write_atomic(where.run / "cluster", orjson.dumps(note))
+    told = {"state": str(where.state), "index": cluster.index}
+    write_atomic(where.run / "cluster", orjson.dumps(told))
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the run directory says of its cluster: where the state lies, and its index."""
+
+    state: Path
+    index: int
+
+
+def note(where: paths.Paths) -> Note | None:
+    """The note that `remember` left; None while the cluster is stopped."""
+    try:
+        data = orjson.loads((where.run / "cluster").read_bytes())
+        return Note(Path(data["state"]), int(data["index"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def find(name: str, data_dir: Path | None = None) -> paths.Paths:
-    """The paths of cluster `name`: the directory given, else the running one's, else the usual."""
-    where = paths.of(name, data_dir)
+    """The paths of cluster `name`: the directory given, else the running one's, else the usual.
+
+    Fails when the directory given is not the one of the running cluster of that name, or belongs
+    to a cluster of another name.
+    """
+    where = paths.of(check_name(name), data_dir)
+    running = note(where)
     if data_dir is None:
-        with contextlib.suppress(OSError, ValueError):
-            note = orjson.loads((where.run / "cluster").read_bytes())
-            return paths.Paths(state=Path(note["state"]), run=where.run)
+        return paths.Paths(state=running.state, run=where.run) if running else where
+    if running and running.state != where.state:
+        raise Failure(
+            f"cluster {name!r} keeps its data in {running.state}, not in {where.state}",
+            f"leave out --data-dir, or stop it first: petset down --name {name}",
+        )
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        owner = orjson.loads(where.cluster_file.read_bytes()).get("name", name)
+        if owner != name:
+            raise Failure(
+                f"{where.state} belongs to cluster {owner!r}",
+                f"give --name {owner}, or another --data-dir",
+            )
     return where
 
 
@@ -131,25 +195,54 @@ def running_names() -> list[str]:
     return sorted(p.name for p in root.iterdir() if (p / "cluster").is_file())
 
 
-def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
+def write_atomic(
+    path: Path, data: bytes, mode: int = 0o644, *, owner: tuple[int, int] | None = None
+) -> None:
     """Write a file so that readers see the old or the new content, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            if owner is not None:
+                os.fchown(file.fileno(), *owner)
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        error.filename = error.filename or str(path)  # a full disk does not say where it is
+        raise
 
 
 @contextlib.contextmanager
 def lock(name: str) -> Iterator[None]:
-    """Hold a machine-wide lock of petset's commands (`clusters`, or a cluster's name)."""
+    """Hold a machine-wide lock of petset's commands (`clusters`, or `cluster NAME`).
+
+    The file goes with the lock: who waited for it finds another file, or none, and tries again.
+    """
     root = paths.run_root()
     root.mkdir(parents=True, exist_ok=True)
-    with (root / f".{name}.lock").open("w") as file:
+    path = root / f".{name.replace(' ', '-')}.lock"
+    while True:
+        with path.open("w") as file:
+            _lock(file, name)
+            if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _lock(file: IO[str], name: str) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"  waiting: another petset command is at work on {name}", file=sys.stderr)
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def free_index() -> int:
@@ -167,8 +260,8 @@ def free_indexes() -> list[int]:
     """Every cluster index whose addresses nothing on this machine uses."""
     taken = set()
     for name in running_names():
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            taken.add(orjson.loads((paths.run_root() / name / "cluster").read_bytes())["index"])
+        if told := note(paths.of(name)):
+            taken.add(told.index)
     routed = _routed_networks()
     return [
         index

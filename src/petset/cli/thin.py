@@ -1,25 +1,19 @@
-"""`petset apply|get|delete|logs`: what a person needs on a machine without kubectl."""
+"""`petset apply|delete|scale|logs`: what a person needs on a machine without kubectl."""
 
 import asyncio
-import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import orjson
-import yaml
-
 from petset.api import registry
-from petset.api.errors import StatusError, from_status
+from petset.api.errors import StatusError
 from petset.api.resource import Resource
-from petset.cli import manifest, paths, pki, state, table
+from petset.cli import manifest, paths, state, targets
 from petset.cli.failure import Failure
 from petset.client.client import Client
 from petset.client.tls import Tls
 from petset.client.transport import TransportError
-
-TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
-_FIRST = ("", "apps")
 
 
 def connect(name: str) -> Client:
@@ -33,13 +27,22 @@ def connect(name: str) -> Client:
 
 def connect_to(where: paths.Paths, cluster: state.Cluster) -> Client:
     """A client of a cluster whose place is known."""
-    admin = pki.pair(where.pki, "admin")
-    transport = Tls(
-        cluster.url,
-        ca_file=str(pki.pair(where.pki, "ca").cert),
-        cert_file=str(admin.cert),
-        key_file=str(admin.key),
-    )
+    try:
+        transport = Tls(
+            cluster.url,
+            ca_file=where.pki / "ca.crt",
+            cert_file=where.pki / "admin.crt",
+            key_file=where.pki / "admin.key",
+        )
+    except PermissionError as error:
+        raise Failure(
+            f"{where.pki} is not yours to read", "run it with sudo, or use kubectl"
+        ) from error
+    except OSError as error:
+        raise Failure(
+            f"the certificates in {where.pki} cannot be used: {error}",
+            f"start the cluster with: {_up(cluster.name)}",
+        ) from error
     return Client(transport, manager="petset")
 
 
@@ -64,72 +67,26 @@ def run(name: str, work: Callable[[Client], Awaitable[int]]) -> int:
         print(f"Error from server{reason}: {error.message}", file=sys.stderr)
     except TransportError as error:
         raise Failure(f"the API does not answer: {error}", f"start it with: {_up(name)}") from error
-    except BrokenPipeError:
-        pass
     return 1
 
 
-def find(word: str) -> Resource:
-    """The resource that a person means: plural, singular, short name or kind, group optional."""
-    name, _, group = word.lower().partition(".")
-    matches = [
-        r
-        for r in registry.RESOURCES
-        if name in {r.plural, r.singular, r.kind.lower(), *r.short_names}
-        and (not group or r.group == group or r.group.startswith(group))
-    ]
-    if not matches:
-        raise Failure(f"the server doesn't have a resource type {word!r}")
-    return min(matches, key=lambda r: _FIRST.index(r.group) if r.group in _FIRST else len(_FIRST))
-
-
-def targets(words: Sequence[str]) -> list[tuple[Resource, str]]:
-    """`pod web-0 web-1`, `pods,svc`, `sts/web`, `all`: (resource, name or "") pairs."""
-    if not words:
-        raise Failure("say what: a resource type, as in `petset get pods`")
-    if any("/" in w for w in words):
-        pairs = [w.partition("/") for w in words]
-        return [(find(kind), name) for kind, _, name in pairs]
-    kinds: list[Resource] = []
-    for word in words[0].split(","):
-        kinds += _everything() if word == "all" else [find(word)]
-    names = words[1:] or [""]
-    return [(kind, name) for kind in kinds for name in names]
-
-
-def _everything() -> list[Resource]:
-    return [r for r in registry.RESOURCES if "all" in r.categories and "list" in r.verbs]
-
-
-def kind_of(obj: dict[str, Any]) -> Resource:
-    """The resource of an object by its apiVersion and kind."""
-    group, _, version = obj["apiVersion"].rpartition("/")
-    resource = registry.by_kind(group, version, obj["kind"])
-    if resource is None:
-        raise Failure(f'no matches for kind "{obj["kind"]}" in version "{obj["apiVersion"]}"')
-    return resource
-
-
-async def apply(client: Client, sources: list[str], namespace: str) -> int:
+async def apply(client: Client, sources: Sequence[str], namespace: str) -> int:
     """Create or change what the manifests say; prints one line each, like kubectl."""
     failed = False
     for obj in manifest.read(sources):
-        resource = kind_of(obj)
+        resource = targets.kind_of(obj)
+        meta = obj["metadata"] = dict(obj.get("metadata") or {})
         if resource.namespaced:
-            meta = obj.setdefault("metadata", {})
             meta["namespace"] = meta.get("namespace") or namespace
-        name = (obj.get("metadata") or {}).get("name", "")
-        label = f"{_singular(resource)}/{name}"
+        if not isinstance(meta.get("name"), str) or not meta["name"]:
+            raise Failure(f"a {resource.kind} without metadata.name cannot be applied")
+        label = f"{targets.singular(resource)}/{meta['name']}"
         try:
-            print(f"{label} {await _apply_one(client, resource, obj)}")
+            print(f"{label} {await _apply_one(client, resource, obj)}", flush=True)
         except StatusError as error:
             failed = True
             print(f"Error from server ({error.reason}): {label}: {error.message}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _singular(resource: Resource) -> str:
-    return f"{resource.singular}.{resource.group}" if resource.group else resource.singular
 
 
 async def _apply_one(client: Client, resource: Resource, obj: dict[str, Any]) -> str:
@@ -149,157 +106,126 @@ async def _apply_one(client: Client, resource: Resource, obj: dict[str, Any]) ->
     return "configured"
 
 
-async def delete(
-    client: Client, words: list[str], sources: list[str], namespace: str, *, wait: bool
-) -> int:
-    """Delete objects named by words or manifests; waits until they are gone unless told not to."""
-    pairs = [(r, n, namespace if r.namespaced else "") for r, n in targets(words)] if words else []
-    for obj in manifest.read(sources):
-        resource, meta = kind_of(obj), obj.get("metadata") or {}
-        where = (meta.get("namespace") or namespace) if resource.namespaced else ""
-        pairs.append((resource, meta.get("name", ""), where))
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """What to delete: by words, manifests, labels, or `everything` of the types in words.
+
+    `timeout_s` 0: wait for ever. `grace_s` None: the object's own.
+    """
+
+    words: Sequence[str]
+    sources: Sequence[str]
+    namespace: str
+    labels: str = ""
+    everything: bool = False
+    wait: bool = True
+    timeout_s: float = 0.0
+    grace_s: int | None = None
+
+
+Named = tuple[Resource, str, str]
+"""A resource, a namespace, a name."""
+
+
+async def delete(client: Client, wanted: Delete) -> int:
+    """Delete objects; waits until they are gone unless told not to. The exit code."""
     failed = 0
-    for resource, name, where in pairs:
-        if not name:
-            raise Failure("give the name of what to delete, as in `petset delete pod web-1`")
+    waiting: list[tuple[Resource, str, str, str]] = []
+    for resource, where, name in await _condemned(client, wanted):
         try:
-            answer = await client.delete(resource.id, name, where, propagation="Background")
+            answer = await client.delete(
+                resource.id, name, where, propagation="Background", grace_s=wanted.grace_s
+            )
         except StatusError as error:
             failed = 1
             print(f"Error from server ({error.reason}): {error.message}", file=sys.stderr)
             continue
-        print(f'{_singular(resource)} "{name}" deleted')
-        if wait:
-            details = answer.get("details") or answer.get("metadata") or {}
-            await _until_gone(client, resource, name, where, details.get("uid", ""))
+        how = "force deleted" if wanted.grace_s == 0 else "deleted"
+        print(f'{targets.singular(resource)} "{name}" {how}', flush=True)
+        details = answer.get("details") or answer.get("metadata") or {}
+        waiting.append((resource, where, name, details.get("uid", "")))
+    if not wanted.wait or not waiting:
+        return failed
+    try:
+        async with asyncio.timeout(wanted.timeout_s or None):
+            for resource, where, name, uid in waiting:
+                await _until_gone(client, resource, where, name=name, uid=uid)
+    except TimeoutError:
+        raise Failure(f"still there after {wanted.timeout_s:g} s: {name}") from None
     return failed
 
 
+async def _condemned(client: Client, wanted: Delete) -> list[Named]:
+    found: list[Named] = []
+    for resource, name in targets.parse(wanted.words) if wanted.words else ():
+        where = wanted.namespace if resource.namespaced else ""
+        if name:
+            found.append((resource, where, name))
+        elif wanted.labels or wanted.everything:
+            listed = await client.list(resource.id, where, labels=wanted.labels)
+            found += [(resource, where, item["metadata"]["name"]) for item in listed.items]
+        else:
+            raise Failure(
+                f"say which {resource.plural} to delete", "give names, -l LABELS or --all"
+            )
+    for obj in manifest.read(wanted.sources):
+        resource, meta = targets.kind_of(obj), obj.get("metadata") or {}
+        where = (meta.get("namespace") or wanted.namespace) if resource.namespaced else ""
+        found.append((resource, where, str(meta.get("name", ""))))
+    if not found:
+        print("No resources found", file=sys.stderr)
+    return found
+
+
 async def _until_gone(
-    client: Client, resource: Resource, name: str, namespace: str, uid: str
+    client: Client, resource: Resource, namespace: str, *, name: str, uid: str
 ) -> None:
     fields = f"metadata.name={name}"
-    listed = await client.list(resource.id, namespace, fields=fields)
-    if not any(not uid or i["metadata"]["uid"] == uid for i in listed.items):
-        return
-    events = client.watch(
-        resource.id, namespace, fields=fields, resource_version=listed.resource_version
-    )
-    async for event in events:
-        if event.type == "DELETED" and (not uid or event.obj["metadata"]["uid"] == uid):
+    while True:
+        listed = await client.list(resource.id, namespace, fields=fields)
+        if not any(not uid or i["metadata"]["uid"] == uid for i in listed.items):
             return
-
-
-async def get(
-    client: Client, words: list[str], namespace: str, *, output: str, labels: str, watch: bool
-) -> int:
-    """Print objects: the server's Table, or yaml, json, name."""
-    pairs = targets(words)
-    several = len({r.id for r, _ in pairs}) > 1
-    code, printed = 0, False
-    for resource, name in pairs:
-        try:
-            body = await _fetch(client, resource, name, namespace, labels, output)
-        except StatusError as error:
-            code = 1
-            print(f"Error from server ({error.reason}): {error.message}", file=sys.stderr)
-            continue
-        text = _shown(body, resource, output, all_namespaces=not namespace, prefix=several)
-        if text and several and printed:
-            print()
-        if text:
-            print("\n".join(text), flush=True)
-            printed = True
-        if watch:
-            await _follow(client, resource, name, namespace, labels, output, body)
-    if not printed and not code and output not in {"json", "yaml"}:
-        where = f" in {namespace} namespace" if namespace else ""
-        print(f"No resources found{where}.", file=sys.stderr)
-    return code
-
-
-async def _fetch(
-    client: Client, resource: Resource, name: str, namespace: str, labels: str, output: str
-) -> dict[str, Any]:
-    path = resource.path(namespace if resource.namespaced else "", name)
-    query = [("labelSelector", labels)] if labels and not name else []
-    accept = TABLE if output in {"", "wide"} else "application/json"
-    answer = await client.transport.request("GET", path, query=query, accept=accept)
-    raw = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
-    body: dict[str, Any] = orjson.loads(raw) if raw[:1] == b"{" else {}
-    if answer.status >= 300:
-        raise from_status(body or {"message": raw.decode(errors="replace")}, answer.status)
-    return body
-
-
-def _shown(
-    body: dict[str, Any], resource: Resource, output: str, *, all_namespaces: bool, prefix: bool
-) -> list[str]:
-    if output == "json":
-        return [orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()]
-    if output == "yaml":
-        return [yaml.safe_dump(body, sort_keys=False).rstrip()]
-    if output == "name":
-        items = body.get("items", [body])
-        return [f"{_singular(resource)}/{i['metadata']['name']}" for i in items]
-    if not body.get("rows"):
-        return []
-    if prefix:
-        for row in body["rows"]:
-            row["cells"][0] = f"{_singular(resource)}/{row['cells'][0]}"
-    namespaces = all_namespaces and resource.namespaced
-    return table.lines(body, wide=output == "wide", namespaces=namespaces)
-
-
-async def _follow(
-    client: Client,
-    resource: Resource,
-    name: str,
-    namespace: str,
-    labels: str,
-    output: str,
-    body: dict[str, Any],
-) -> None:
-    query = [("watch", "true"), ("resourceVersion", body["metadata"]["resourceVersion"])]
-    query += [("labelSelector", labels)] if labels else []
-    query += [("fieldSelector", f"metadata.name={name}")] if name else []
-    path = resource.path(namespace if resource.namespaced else "")
-    definitions = body.get("columnDefinitions")
-    rest = b""
-    stream = client.transport.stream(path, query=query, accept=TABLE)
-    async for piece in stream:
-        *complete, rest = (rest + piece).split(b"\n")
-        for line in complete:
-            event = orjson.loads(line)
-            shown = event["object"]
-            if event["type"] == "BOOKMARK" or "rows" not in shown:
-                continue
-            shown["columnDefinitions"] = shown.get("columnDefinitions") or definitions
-            for text in table.lines(
-                shown, wide=output == "wide", namespaces=not namespace, header=False
-            ):
-                print(text, flush=True)
+        events = client.watch(
+            resource.id, namespace, fields=fields, resource_version=listed.resource_version
+        )
+        async for event in events:
+            if event.type == "DELETED" and (not uid or event.obj["metadata"]["uid"] == uid):
+                return
 
 
 async def scale(client: Client, target: str, namespace: str, replicas: int) -> int:
     """Set spec.replicas through the scale subresource."""
-    (resource, name), *_ = targets([target])
+    (resource, name), *_ = targets.parse([target])
+    if not name:
+        raise Failure("say which set", "as in: petset scale sts/web 3")
     change = {"spec": {"replicas": replicas}}
     await client.patch(resource.id, name, change, namespace, subresource="scale")
-    print(f"{_singular(resource)}/{name} scaled")
+    print(f"{targets.singular(resource)}/{name} scaled")
     return 0
 
 
-async def logs(
-    client: Client, pod: str, namespace: str, *, container: str, follow: bool, previous: bool
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Which log to print; `tail` None: all of it."""
+
+    pod: str
+    namespace: str
+    container: str = ""
+    follow: bool = False
+    previous: bool = False
+    tail: int | None = None
+    timestamps: bool = False
+
+
+async def logs(client: Client, wanted: Logs) -> int:
     """Print a container's log."""
-    query = [("follow", "true")] if follow else []
-    query += [("previous", "true")] if previous else []
-    query += [("container", container)] if container else []
-    path = registry.by_id("pods").path(namespace, pod, "log")
-    with contextlib.suppress(asyncio.CancelledError):
-        async for piece in client.transport.stream(path, query=query):
-            sys.stdout.buffer.write(piece)
-            sys.stdout.flush()
+    query = [("follow", "true")] if wanted.follow else []
+    query += [("previous", "true")] if wanted.previous else []
+    query += [("timestamps", "true")] if wanted.timestamps else []
+    query += [("container", wanted.container)] if wanted.container else []
+    query += [("tailLines", str(wanted.tail))] if wanted.tail is not None else []
+    path = registry.by_id("pods").path(wanted.namespace, wanted.pod, "log")
+    async for piece in client.transport.stream(path, query=query):
+        sys.stdout.buffer.write(piece)
+        sys.stdout.flush()
     return 0

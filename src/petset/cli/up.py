@@ -1,12 +1,13 @@
 """`petset up`: from nothing to a ready API and ready nodes, or to a clear refusal."""
 
-import shutil
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
-from petset.cli import checks, down, paths, process, state
+from petset.cli import checks, leftovers, paths, process, state
 from petset.cli.failure import Failure
 
 _READY_S = 30.0
@@ -32,13 +33,18 @@ def run(wanted: Wanted, *, foreground: bool) -> None:
 
     state.check_name(wanted.name)
     checks.machine()
-    with state.lock(wanted.name):
+    signal.signal(signal.SIGTERM, _interrupt)  # what was begun is undone, as on Ctrl-C
+    with state.lock(f"cluster {wanted.name}"):
         where, cluster = start(wanted, say)
-    _farewell(where, cluster)
+    _farewell(where, cluster, wanted)
     if foreground:
         from petset.cli import foreground as stay
 
         stay.run(where, cluster)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def start(
@@ -46,8 +52,9 @@ def start(
 ) -> tuple[paths.Paths, state.Cluster]:
     """Start what is missing of a cluster. Call with the cluster's lock held."""
     where = state.find(wanted.name, wanted.data_dir)
-    fresh = not where.state.exists()
-    idle = process.read(where.pid_file("server")) is None
+    if not where.cluster_file.exists():
+        _refuse_foreign_directory(where)
+    undo = leftovers.Undo(where, wanted.name)
     try:
         cluster = _describe(where, wanted)
         server = start_server(where, cluster, at_once=False)
@@ -55,6 +62,7 @@ def start(
         # What follows happens while the processes load their code.
         _certificates(where, cluster)
         _host_network(cluster)
+        _check_kubeconfig(wanted)
         if server is not None:
             server.go()
             expect_ready(server, "the API server")
@@ -63,12 +71,12 @@ def start(
         _write_kubeconfig(where, cluster, wanted)
         if server is None and not any(agents.values()):
             say("already running")
-    except BaseException:
-        if idle:  # nothing half started stays behind
-            down.stop(where, wanted.name)
-            if fresh:
-                shutil.rmtree(where.state, ignore_errors=True)
-        raise
+    except BaseException as error:
+        explained = leftovers.explain(error, where)
+        undo.run()
+        if explained is None:
+            raise
+        raise explained from error
     return where, cluster
 
 
@@ -88,11 +96,6 @@ def _describe(where: paths.Paths, wanted: Wanted) -> state.Cluster:
         if cluster is None:
             port = wanted.port or state.free_port(6443)
             cluster = state.Cluster(wanted.name, state.free_index(), port)
-        elif cluster.name != wanted.name:
-            raise Failure(
-                f"{where.state} belongs to cluster {cluster.name!r}",
-                f"give --name {cluster.name}, or another --data-dir",
-            )
         elif not _has_run(where):
             _check_addresses(cluster)
         if wanted.port and wanted.port != cluster.port:
@@ -102,6 +105,18 @@ def _describe(where: paths.Paths, wanted: Wanted) -> state.Cluster:
             cluster.nodes[f"node-{number}"] = number
         state.save(where, cluster)
     return cluster
+
+
+def _refuse_foreign_directory(where: paths.Paths) -> None:
+    """A new cluster gets a directory of its own: what lies there is somebody else's."""
+    if not where.state.is_dir():
+        return
+    found = [p.name for p in where.state.iterdir()]
+    if foreign := [n for n in found if n != "lost+found" and not n.startswith(".cluster.json.")]:
+        raise Failure(
+            f"{where.state} is no petset cluster and not empty (there is {sorted(foreign)[0]!r})",
+            "give an empty or a new directory with --data-dir",
+        )
 
 
 def _move(where: paths.Paths, cluster: state.Cluster, port: int) -> None:
@@ -131,8 +146,9 @@ def _check_addresses(cluster: state.Cluster) -> None:
 
 
 def _certificates(where: paths.Paths, cluster: state.Cluster) -> None:
-    files = [where.pki / f"{n}.key" for n in ("ca", "apiserver", "admin", "apiserver-kubelet")]
-    files += [where.pki / f"node-{n}.key" for n in cluster.nodes]
+    # A certificate is written after its key: where it is, both are.
+    files = [where.pki / f"{n}.crt" for n in ("ca", "apiserver", "admin", "apiserver-kubelet")]
+    files += [where.pki / f"node-{n}.crt" for n in cluster.nodes]
     if all(f.exists() for f in files):
         return
     from petset.cli import pki
@@ -149,9 +165,15 @@ def _host_network(cluster: state.Cluster) -> None:
     from petset.node.network import host
 
     lan = host.ClusterNetwork(cluster.name, cluster.index)
-    host.make(lan)
-    for number in cluster.nodes.values():
-        host.add_node(lan, number)
+    try:
+        host.make(lan)
+        for number in cluster.nodes.values():
+            host.add_node(lan, number)
+    except OSError as error:
+        raise Failure(
+            f"the cluster's network cannot be made: {error}",
+            "the kernel needs bridge, veth and nf_tables: modprobe -a bridge veth nf_tables",
+        ) from error
 
 
 def start_server(
@@ -198,7 +220,7 @@ def _refuse_taken_port(cluster: state.Cluster) -> None:
         except OSError as error:
             raise Failure(
                 f"port {cluster.port} on {cluster.listen} cannot be had: {error.strerror}",
-                f"free it, or give another one: petset up --name {cluster.name} --port PORT",
+                process.OTHER_PORT,
             ) from error
 
 
@@ -209,7 +231,8 @@ def expect_ready(started: process.Started, what: str) -> None:
         return
     process.stop([started.process])
     if word:
-        raise Failure(word)
+        wrong, _, todo = word.partition("\t")
+        raise Failure(wrong, todo)
     why = process.tail(started.log) or "it wrote no log"
     raise Failure(f"{what} did not start:\n{why}", f"its log is {started.log}")
 
@@ -220,8 +243,24 @@ def _write_kubeconfig(where: paths.Paths, cluster: state.Cluster, wanted: Wanted
     kubeconfig.write(where, cluster, wanted.kubeconfig)
 
 
-def _farewell(where: paths.Paths, cluster: state.Cluster) -> None:
+def _check_kubeconfig(wanted: Wanted) -> None:
+    from petset.cli import kubeconfig
+
+    if wanted.kubeconfig is None:
+        kubeconfig.check()
+
+
+def _farewell(where: paths.Paths, cluster: state.Cluster, wanted: Wanted) -> None:
+    from petset.cli import kubeconfig
+
     name = "" if cluster.name == "default" else f" --name {cluster.name}"
-    print(f"Cluster {cluster.name} is ready: {len(cluster.nodes)} node(s), kubeconfig merged.")
-    print(f"  kubectl get nodes        (or: petset get nodes{name})")
-    print(f"  petset down{name}        stops it and keeps the data in {where.state}")
+    nodes = "1 node" if len(cluster.nodes) == 1 else f"{len(cluster.nodes)} nodes"
+    if wanted.kubeconfig is None:
+        file, how = kubeconfig.user_file(), ""
+        noted = f"context {kubeconfig.context_name(cluster.name)} in {file}"
+    else:
+        how = f" --kubeconfig {wanted.kubeconfig}"
+        noted = f"kubeconfig {wanted.kubeconfig}"
+    print(f"Cluster {cluster.name} is ready: {nodes}, {noted}.")
+    print(f"  kubectl{how} get nodes   (or: petset get nodes{name})")
+    print(f"  petset down{name}   stops it and keeps its data in {where.state}")

@@ -1,4 +1,4 @@
-from petset.cli import table
+from petset.cli.table import Printer
 
 TABLE = {
     "columnDefinitions": [
@@ -13,13 +13,50 @@ TABLE = {
 }
 
 
-def test_columns_are_padded_and_wide_ones_hidden() -> None:
-    assert table.lines(TABLE) == ["NAME    READY", "web-0   true", "a"]
+def test_columns_are_padded_but_the_last_and_wide_ones_hidden() -> None:
+    assert Printer().lines([TABLE]) == ["NAME    READY", "web-0   true", "a       "]
 
 
 def test_wide_shows_every_column_and_cuts_at_newlines() -> None:
-    assert table.lines(TABLE, wide=True)[-1] == "a               two..."
+    assert Printer(wide=True).lines([TABLE])[-1] == "a               two..."
 
 
 def test_namespaces_come_from_the_rows_objects() -> None:
-    assert table.lines(TABLE, namespaces=True)[1].startswith("default     web-0")
+    assert Printer(namespaces=True).lines([TABLE])[1].startswith("default     web-0")
+
+
+def test_cells_are_at_least_six_wide() -> None:
+    table = {"columnDefinitions": [{"name": "A"}, {"name": "B"}], "rows": [{"cells": ["x", "y"]}]}
+    assert Printer().lines([table]) == ["A     B", "x     y"]
+
+
+def test_tables_of_one_resource_share_header_and_widths() -> None:
+    other = {**TABLE, "rows": [{"cells": ["much-longer", False, ""]}]}
+    assert Printer().lines([TABLE, other]) == [
+        "NAME          READY",
+        "web-0         true",
+        "a             ",
+        "much-longer   false",
+    ]
+
+
+def test_later_rows_keep_the_widths_and_take_no_header() -> None:
+    printer = Printer()
+    printer.lines([TABLE])
+    assert printer.lines([{"rows": [{"cells": ["b", True, ""]}]}]) == ["b       true"]
+
+
+def test_header_waits_for_the_first_row() -> None:
+    printer = Printer()
+    assert printer.lines([{**TABLE, "rows": []}]) == []
+    later = {**TABLE, "rows": [{"cells": ["b", True, ""]}]}
+    assert printer.lines([later]) == ["NAME   READY", "b      true"]
+
+
+def test_names_get_the_resource_when_several_are_shown() -> None:
+    assert Printer(prefix="pod").lines([TABLE])[1].startswith("pod/web-0")
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    table = {"columnDefinitions": [{"name": "A"}], "rows": [{"cells": ["\x1b[31mred"]}]}
+    assert Printer().lines([table])[1] == "^[[31mred"

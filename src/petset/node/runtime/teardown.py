@@ -1,21 +1,60 @@
 """Ends everything a node left on the machine, without its agent: for `down` and for lost nodes.
 
-Works from the records on disk, the mount table and the node's control group alone, and may be done
-twice.
+Works from the records on disk, the mount table, the node's control group and the process table
+alone, and may be done twice.
 """
 
 import fcntl
 import os
 import shutil
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from petset.node import kernel
+from petset.api.meta import Obj
+from petset.node import kernel, podrecord, stopper
 from petset.node.runtime import cgroup, conmon, record
 
 CGROUP_FILE = "cgroup"
 WAIT_S = 10.0
 STEP_S = 0.01
+
+
+def is_running(state_dir: Path) -> bool:
+    """Whether any container of the node lives, or is about to."""
+    return any(kept.is_alive() for kept in _records(state_dir))
+
+
+def stop_nodes(state_dirs: Sequence[Path], grace_s: float) -> None:
+    """Ask every container to end by its own stop signal, and wait up to `grace_s` for all of them.
+
+    No agent may run: it would start them again. preStop hooks are not run; a pod's own grace
+    period only shortens the wait. What is left over is for `kill_node`.
+    """
+    end = time.monotonic() + grace_s
+    asked = [order for directory in state_dirs for order in _stop_orders(directory)]
+    waiting = [(kept.pid, kept.ticks, end) for kept, _, _ in asked]
+    for index, (kept, number, pod_grace_s) in enumerate(asked):
+        kernel.kill(kept.pid, kept.ticks, number)
+        waiting[index] = (kept.pid, kept.ticks, min(end, time.monotonic() + pod_grace_s))
+    while waiting:
+        now = time.monotonic()
+        waiting = [w for w in waiting if now < w[2] and kernel.is_alive(w[0], w[1])]
+        time.sleep(STEP_S if waiting else 0)
+
+
+def _stop_orders(state_dir: Path) -> Iterator[tuple[record.Record, int, float]]:
+    """(container, signal, grace in seconds) of each container that runs."""
+    for kept in _records(state_dir):
+        if not kernel.is_alive(kept.pid, kept.ticks):
+            continue
+        known = podrecord.load(state_dir / "pods" / kept.run.pod_uid)
+        pod = known.pod if known else {}
+        spec: Obj = pod.get("spec") or {}
+        containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+        own: Obj = next((c for c in containers if c.get("name") == kept.run.name), {})
+        grace = spec.get("terminationGracePeriodSeconds")
+        yield kept, stopper.stop_signal(own, kept.run), 30.0 if grace is None else float(grace)
 
 
 def kill_node(run_dir: Path, state_dir: Path) -> None:
@@ -24,14 +63,18 @@ def kill_node(run_dir: Path, state_dir: Path) -> None:
     What they left (mounts, namespaces, records) stays. All are dead when this returns.
     """
     _kill_agent(run_dir)
-    records = _records(state_dir)
-    for kept in records:
-        kernel.kill(kept.conmon_pid, kept.conmon_ticks)
-        kernel.kill(kept.pid, kept.ticks)
-    parent = _cgroup(state_dir)
+    doomed = [
+        pair
+        for kept in _records(state_dir)
+        for pair in ((kept.conmon_pid, kept.conmon_ticks), (kept.pid, kept.ticks))
+    ]
+    doomed += _strays(run_dir)
+    for pid, ticks in doomed:
+        kernel.kill(pid, ticks)
+    parent = _cgroup(run_dir, state_dir)
     if parent:
         cgroup.kill(parent)
-    _wait_dead(records)
+    _wait_gone(doomed)
 
 
 def destroy_node(run_dir: Path, state_dir: Path) -> None:
@@ -43,7 +86,7 @@ def destroy_node(run_dir: Path, state_dir: Path) -> None:
     for directory in (run_dir, state_dir):
         for point in kernel.mounts_below(directory):
             kernel.unmount(point)
-    parent = _cgroup(state_dir)
+    parent = _cgroup(run_dir, state_dir)
     if parent:
         _remove_cgroup(parent)
     pods = state_dir / "pods"
@@ -69,11 +112,36 @@ def _remove_cgroup(parent: str) -> None:
             outer = outer.parent
 
 
-def _cgroup(state_dir: Path) -> str:
-    try:
-        return (state_dir / CGROUP_FILE).read_text().strip()
-    except FileNotFoundError:
-        return ""
+def _cgroup(run_dir: Path, state_dir: Path) -> str:
+    for directory in (state_dir, run_dir):
+        try:
+            return (directory / CGROUP_FILE).read_text().strip()
+        except FileNotFoundError:
+            continue
+    return ""
+
+
+def _strays(run_dir: Path) -> list[tuple[int, int]]:
+    """The conmons of this node and their children, by the process table: records may be lost.
+
+    A conmon is known by its socket directory, which lies in the node's run directory.
+    """
+    parents: dict[int, int] = {}
+    conmons: set[int] = set()
+    mark = f"{run_dir}/"
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parents[int(entry.name)] = int(fields[1])
+        if Path(words[0]).name == "conmon" and any(w.startswith(mark) for w in words):
+            conmons.add(int(entry.name))
+    found = [pid for pid, parent in parents.items() if pid in conmons or parent in conmons]
+    return [(pid, kernel.start_ticks(pid)) for pid in sorted(found, key=lambda p: p not in conmons)]
 
 
 def _kill_agent(run_dir: Path) -> None:
@@ -110,12 +178,6 @@ def _records(state_dir: Path) -> list[record.Record]:
                 kept = record.with_processes(kept, started)
             found.append(kept)
     return found
-
-
-def _wait_dead(records: list[record.Record]) -> None:
-    pairs = [(kept.pid, kept.ticks) for kept in records]
-    pairs += [(kept.conmon_pid, kept.conmon_ticks) for kept in records]
-    _wait_gone(pairs)
 
 
 def _wait_gone(processes: list[tuple[int, int]]) -> None:
