@@ -72,12 +72,10 @@ class Starter:
         if abort.is_set():
             raise AbortedError
         config = await self._config(order, image)
-        if not await asyncio.to_thread(self._tools.volumes.may_start, order.pod):
-            raise StartFailedError(
-                "CreateContainerConfigError", "a volume of the pod was taken over by another pod"
-            )
         try:
-            run = await self._tools.runtime.start(config)
+            run = await self._tools.runtime.start(
+                config, lambda: self._tools.volumes.may_start(order.pod)
+            )
         except RuntimeFailedError as error:
             self._say(order, "Warning", "Failed", f"Error: {error.message}")
             raise StartFailedError(error.reason, error.message) from error

@@ -17,12 +17,14 @@ from petset.node.runtime.base import (
     Attachable,
     ContainerConfig,
     ExecResult,
+    MayRun,
     OnExit,
     Process,
     Run,
     RuntimeFailedError,
     Sandbox,
     SandboxConfig,
+    always,
 )
 from petset.node.volume.base import Mounted, VolumeFailedError
 
@@ -143,8 +145,12 @@ class FakeRuntime:
 
     # -- containers -----------------------------------------------------------------------------
 
-    async def start(self, config: ContainerConfig) -> Run:
+    async def start(self, config: ContainerConfig, may_run: MayRun = always) -> Run:
         """Start a container that does what the script tells."""
+        if not may_run():
+            raise RuntimeFailedError(
+                "a volume of the pod was taken over by another pod", "CreateContainerConfigError"
+            )
         machine, behaviour = self.machine, self.machine.script(config)
         now = machine.clock.now()
         run = Run(

@@ -205,6 +205,15 @@ OnExit = Callable[[Run], None]
 """Told, on the event loop, of every run that has ended (also found so while adopting)."""
 
 
+MayRun = Callable[[], bool]
+"""Asked in a thread, after the intent to run is on disk, whether the container may still run."""
+
+
+def always() -> bool:
+    """Nothing forbids the container."""
+    return True
+
+
 class Runtime(Protocol):
     """Pod sandboxes and containers of one node. Everything survives the agent."""
 
@@ -237,8 +246,11 @@ class Runtime(Protocol):
         """The runs of a pod's containers that are still kept, by name and attempt."""
         ...
 
-    async def start(self, config: ContainerConfig) -> Run:
-        """Create and start a container; it runs when this returns. Raises RuntimeFailedError."""
+    async def start(self, config: ContainerConfig, may_run: MayRun = always) -> Run:
+        """Create and start a container; it runs when this returns.
+
+        Raises RuntimeFailedError, also when `may_run` says no.
+        """
         ...
 
     def signal(self, container_id: str, number: int) -> None:

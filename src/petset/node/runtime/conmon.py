@@ -18,6 +18,10 @@ from petset.node.runtime.base import RuntimeFailedError
 CREATE_TIMEOUT_S = 60
 
 
+class CreateFailedError(RuntimeFailedError):
+    """The runtime did not create the container; that counts as a run which failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
     """The processes behind a created container; ticks guard against reused pids."""
@@ -68,7 +72,7 @@ class Conmon:
             try:
                 answer = await process.read_line(reader, CREATE_TIMEOUT_S)
             except TimeoutError:
-                raise RuntimeFailedError(
+                raise CreateFailedError(
                     "the runtime did not create the container in time"
                 ) from None
             finally:
@@ -111,7 +115,7 @@ class Conmon:
         pid = int(told.get("pid", -1))
         if pid <= 0:
             words = told.get("message") or errors.decode(errors="replace") or "no answer"
-            raise RuntimeFailedError(f"failed to create the container: {_clean(words)}")
+            raise CreateFailedError(f"failed to create the container: {_clean(words)}")
         conmon_pid = read_pid(order.bundle / "conmon.pid")
         return Started(pid, kernel.start_ticks(pid), conmon_pid, kernel.start_ticks(conmon_pid))
 

@@ -7,6 +7,7 @@ this process's memory alone; a new agent takes over by reading the same.
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -18,9 +19,11 @@ from petset.base.clock import Clock
 from petset.node import kernel
 from petset.node.network import addresses, namespace, pod
 from petset.node.runtime import (
+    bundle,
     cgroup,
     conmon,
     inside,
+    orphan,
     probe,
     process,
     record,
@@ -33,13 +36,17 @@ from petset.node.runtime.base import (
     Attachable,
     ContainerConfig,
     ExecResult,
+    MayRun,
     OnExit,
     Process,
     Run,
     RuntimeFailedError,
     Sandbox,
     SandboxConfig,
+    always,
 )
+
+_log = logging.getLogger(__name__)
 
 LOST_CODE = 137
 
@@ -129,21 +136,30 @@ class OciRuntime:
             (directory / "sandbox.json").unlink()
 
     async def _adopt(self, kept: record.Record) -> None:
+        """Take over a run as the agent before left it, at whatever moment that one ended."""
         run = kept.run
-        if kept.starter_pid:
-            found = conmon.find_started(Path(kept.bundle), run.id)
-            kept = replace(kept, starter_pid=0, starter_ticks=0)
-            if found is not None:
-                kept = record.with_processes(kept, found)
-        self._save(kept)
+        self._records[run.id] = kept
         if run.state == "exited":
             return
-        if run.state == "created" and kernel.is_alive(kept.pid, kept.ticks):
-            kept = await self._begin(kept)
+        if run.state == "created":
+            if kept.starter_pid or not await self._has_begun(run.id):
+                _log.info("run %s never began: it is taken back", run.id)
+                await self._abandon(kept)
+                return
+            kept = record.with_run(kept, state="running", started_at=run.created_at)
+            self._save(kept)
         if kernel.is_alive(kept.conmon_pid, kept.conmon_ticks):
-            self._watch(kept)
+            self._watch(run.id, kept.conmon_pid)
         else:
             self._ended(run.id)
+
+    async def _has_begun(self, container_id: str) -> bool:
+        """Whether the container's own program was let run."""
+        done = await self._call("state", container_id)
+        try:
+            return json.loads(done.output)["status"] in ("running", "stopped", "paused")
+        except (ValueError, KeyError, TypeError):
+            return False
 
     # -- sandboxes ------------------------------------------------------------------------------
 
@@ -232,55 +248,59 @@ class OciRuntime:
 
     # -- containers -----------------------------------------------------------------------------
 
-    async def start(self, config: ContainerConfig) -> Run:
+    async def start(self, config: ContainerConfig, may_run: MayRun = always) -> Run:
         """Create and start a container; it runs when this returns."""
-        bundle = self._config.run_dir / "c" / config.id
-        storage = self._pod_dir(config.pod_uid) / "rootfs" / config.id
+        directory = self._config.run_dir / "c" / config.id
         me = os.getpid()
         kept = record.Record(
-            run=_new_run(config, self._clock.now()),
-            bundle=str(bundle),
-            storage=str(storage),
+            run=bundle.new_run(config, self._clock.now()),
+            bundle=str(directory),
+            storage=str(self._pod_dir(config.pod_uid) / "rootfs" / config.id),
             starter_pid=me,
             starter_ticks=kernel.start_ticks(me),
             cgroup=self._cgroup(config),
         )
-        self._save(kept)
         try:
-            await asyncio.to_thread(self._make_bundle, config, bundle, storage)
-        except RuntimeFailedError:
-            await self._withdraw(kept)
-            raise
-        except (OSError, rootfs.RootfsError, user.UnknownUserError) as error:
-            await self._withdraw(kept)
-            raise RuntimeFailedError(str(error), "CreateContainerError") from error
-        try:
-            started = await self._conmon.create(_order(config, bundle))
-        except RuntimeFailedError as failure:
+            self._save(kept)
+            await asyncio.to_thread(self._prepare, config, kept, may_run)
+            started = await self._conmon.create(bundle.order(config, directory))
+            kept = record.with_processes(kept, started)
+            self._save(kept)
+        except conmon.CreateFailedError as failure:
             await self._give_up(kept, failure.message)
             raise
-        kept = record.with_processes(kept, started)
-        self._save(kept)
-        self._watch(kept)
-        kept = await self._begin(kept)
-        return kept.run
+        except (RuntimeFailedError, OSError, rootfs.RootfsError, user.UnknownUserError) as error:
+            await self._abandon(kept)
+            if isinstance(error, RuntimeFailedError):
+                raise
+            raise RuntimeFailedError(str(error), "CreateContainerError") from error
+        self._watch(config.id, kept.conmon_pid)
+        return (await self._begin(kept)).run
 
     def _cgroup(self, config: ContainerConfig) -> str:
         parent = self._machine.cgroup_parent
         return f"{parent}/{config.pod_uid}/{config.id}" if parent else ""
 
-    async def _withdraw(self, kept: record.Record) -> None:
-        """Undo a run for which not even a container could be made."""
-        await asyncio.to_thread(_clean, kept)
+    async def _abandon(self, kept: record.Record) -> None:
+        """Undo a run that never began, whatever of it was made, and forget it."""
+        await self._end_orphans(kept)
+        await asyncio.to_thread(self._clean, kept)
         await self.drop(kept.run.id)
+
+    async def _end_orphans(self, kept: record.Record) -> None:
+        """End the processes of a container that never began, also those nobody noted."""
+        if not await asyncio.to_thread(orphan.kill_all, kept.run.id):
+            raise RuntimeFailedError(f"processes of container {kept.run.id} cannot be ended")
+        self.kill(kept.run.id)
+        await self._call("delete", "-f", kept.run.id)
 
     async def _give_up(self, kept: record.Record, words: str) -> None:
         """Note a run that never came to be, and clean what was made for it."""
-        now = self._clock.now()
+        await self._end_orphans(kept)
         kept = record.with_run(
             replace(kept, starter_pid=0, starter_ticks=0),
             state="exited",
-            finished_at=now,
+            finished_at=self._clock.now(),
             exit_code=128,
             error=words,
         )
@@ -290,6 +310,7 @@ class OciRuntime:
     async def _begin(self, kept: record.Record) -> record.Record:
         """Let a created container run. One that ended meanwhile is what its exit file tells."""
         run_id = kept.run.id
+        ended = self._ends.get(run_id)
         done = await self._call("start", run_id)
         now = self._records[run_id]
         if done.code == 0 and now.run.state == "created":
@@ -299,15 +320,18 @@ class OciRuntime:
             words = " ".join(done.errors.decode(errors="replace").split())
             self.kill(run_id)
             await self._call("delete", "-f", run_id)
-            await self._ends[run_id].wait()
+            if ended is not None:
+                await ended.wait()
             self._save(record.with_run(self._records[run_id], error=words, exit_code=128))
             raise RuntimeFailedError(f"failed to start the container: {words}", "RunContainerError")
         return now
 
-    def _make_bundle(self, config: ContainerConfig, bundle: Path, storage: Path) -> None:
-        root = bundle / "rootfs"
-        rootfs.mount(config.image.layers, storage=storage, target=root)
-        who = self._user(config, root)
+    def _prepare(self, config: ContainerConfig, kept: record.Record, may_run: MayRun) -> None:
+        """What is done before conmon is called. The intent was noted: only now ask for leave."""
+        if not may_run():
+            raise RuntimeFailedError(
+                "a volume of the pod was taken over by another pod", "CreateContainerConfigError"
+            )
         pinned = self._pins(config.pod_uid)
         net = self._config.node_netns if config.host_network else pinned / "net"
         namespaces = {
@@ -315,35 +339,13 @@ class OciRuntime:
             "ipc": str(pinned / "ipc"),
             "uts": str(pinned / "uts"),
         }
-        built = spec.build(
-            config, who, root=str(root), namespaces=namespaces, machine=self._machine
-        )
-        if not any(name == "HOME" for name, _ in config.env):
-            built["process"]["env"].append(f"HOME={who.home}")
-        (bundle / "config.json").write_text(json.dumps(built))
-        Path(config.log_path).parent.mkdir(parents=True, exist_ok=True)
+        directory, storage = Path(kept.bundle), Path(kept.storage)
+        bundle.make(config, directory, storage, namespaces=namespaces, machine=self._machine)
 
-    def _user(self, config: ContainerConfig, root: Path) -> user.User:
-        security = config.security
-        setting = config.image.user
-        if security.user is not None:
-            setting = str(security.user)
-        who = user.resolve(setting, _text(root, "etc/passwd"), _text(root, "etc/group"))
-        if security.group is not None:
-            who = replace(who, gid=security.group)
-        if security.run_as_non_root and security.user is None:
-            if who.named:
-                raise RuntimeFailedError(
-                    f"container has runAsNonRoot and image has non-numeric user ({setting}), "
-                    "cannot verify user is non-root",
-                    "CreateContainerConfigError",
-                )
-            if who.uid == 0:
-                raise RuntimeFailedError(
-                    "container has runAsNonRoot and image will run as root",
-                    "CreateContainerConfigError",
-                )
-        return who
+    def _clean(self, kept: record.Record) -> None:
+        bundle.remove(Path(kept.bundle), Path(kept.storage))
+        (self._conmon.sockets / kept.run.id).unlink(missing_ok=True)
+        shutil.rmtree(self._conmon.state / kept.run.id, ignore_errors=True)
 
     async def _call(self, *words: str) -> process.Done:
         command = [self._found.program, "--root", str(self._conmon.state), *words]
@@ -354,15 +356,16 @@ class OciRuntime:
 
     # -- endings --------------------------------------------------------------------------------
 
-    def _watch(self, kept: record.Record) -> None:
+    def _watch(self, container_id: str, pid: int) -> None:
+        """Call `_ended` when process `pid` is gone: conmon, or a container that has none."""
+        self._ends.setdefault(container_id, asyncio.Event())
         try:
-            fd = os.pidfd_open(kept.conmon_pid)
+            fd = os.pidfd_open(pid)
         except ProcessLookupError:
-            self._ended(kept.run.id)
+            self._ended(container_id)
             return
-        self._watched[kept.run.id] = fd
-        self._ends[kept.run.id] = asyncio.Event()
-        asyncio.get_running_loop().add_reader(fd, self._ended, kept.run.id)
+        self._watched[container_id] = fd
+        asyncio.get_running_loop().add_reader(fd, self._ended, container_id)
 
     def _ended(self, container_id: str) -> None:
         """conmon is gone: its exit file is whole, or there is none and the container must go."""
@@ -374,6 +377,9 @@ class OciRuntime:
         told = conmon.exit_code(Path(kept.bundle), container_id)
         if told is None:
             self.kill(container_id)
+            if kernel.is_alive(kept.pid, kept.ticks):
+                self._watch(container_id, kept.pid)  # its end is not told before it is true
+                return
         code, finished = told or (LOST_CODE, self._clock.now())
         kept = record.with_run(
             kept,
@@ -384,7 +390,10 @@ class OciRuntime:
             oom_killed=conmon.was_oom_killed(Path(kept.bundle)),
             lost=told is None,
         )
-        self._save(kept)
+        try:
+            self._save(kept)
+        except OSError as error:  # a full disk: the exit file stays, the next agent reads it
+            _log.warning("the end of run %s is not noted: %s", container_id, error)
         if container_id in self._ends:
             self._ends.pop(container_id).set()
         self._on_exit(kept.run)
@@ -409,21 +418,28 @@ class OciRuntime:
             return
         assert kept.run.state == "exited", "only a run that has ended can be removed"
         await self._call("delete", "-f", container_id)
-        await asyncio.to_thread(_clean, kept)
+        await asyncio.to_thread(self._clean, kept)
         self._save(record.with_run(kept, cleaned=True))
 
     async def drop(self, container_id: str) -> None:
         """Forget a cleaned run, and its log."""
         kept = self._records.pop(container_id, None)
         if kept is not None:
-            await asyncio.to_thread(_drop, self._pod_dir(kept.run.pod_uid), kept.run)
+            await asyncio.to_thread(bundle.drop, self._pod_dir(kept.run.pod_uid), kept.run)
 
     async def forget(self, uid: str) -> None:
         """Remove every trace of a pod whose containers and sandbox are gone."""
         for kept in self._of(uid):
             await self.remove(kept.run.id)
             self._records.pop(kept.run.id, None)
-        await asyncio.to_thread(shutil.rmtree, self._pod_dir(uid), ignore_errors=True)
+        await asyncio.to_thread(self._erase, uid)
+
+    def _erase(self, uid: str) -> None:
+        """Also what an agent was making when it died: nothing tells of that but the kernel."""
+        self._remove_sandbox(uid)
+        for point in kernel.mounts_below(self._pod_dir(uid)):
+            kernel.unmount(point)
+        shutil.rmtree(self._pod_dir(uid), ignore_errors=True)
 
     # -- commands inside ------------------------------------------------------------------------
 
@@ -472,60 +488,3 @@ class OciRuntime:
         kept = self._records.get(container_id)
         if kept is not None and kept.run.state == "running":
             await conmon.rotate(Path(kept.bundle), Path(kept.run.log_path), keep)
-
-
-def _new_run(config: ContainerConfig, now: float) -> Run:
-    return Run(
-        id=config.id,
-        pod_uid=config.pod_uid,
-        name=config.name,
-        attempt=config.attempt,
-        state="created",
-        image_ref=config.image.ref,
-        image_id=config.image.digest or config.image.id,
-        created_at=now,
-        stop_signal=config.image.stop_signal,
-        log_path=config.log_path,
-        backoff=config.backoff,
-        tty=config.tty,
-        stdin=config.stdin,
-    )
-
-
-def _order(config: ContainerConfig, bundle: Path) -> conmon.Order:
-    return conmon.Order(
-        config.id,
-        config.name,
-        bundle,
-        config.log_path,
-        tty=config.tty,
-        stdin=config.stdin,
-        stdin_once=config.stdin_once,
-    )
-
-
-def _text(root: Path, name: str) -> str:
-    """A file of the image; links in it are followed inside the image only."""
-    path = root / name
-    for _ in range(8):
-        if not path.is_symlink():
-            break
-        target = path.readlink()
-        path = root / str(target).lstrip("/") if target.is_absolute() else path.parent / target
-    try:
-        inside_root = path.resolve().is_relative_to(root.resolve())
-        return path.read_text(errors="replace") if inside_root else ""
-    except OSError:
-        return ""
-
-
-def _clean(kept: record.Record) -> None:
-    rootfs.unmount(Path(kept.storage), Path(kept.bundle) / "rootfs")
-    shutil.rmtree(kept.bundle, ignore_errors=True)
-
-
-def _drop(pod_dir: Path, run: Run) -> None:
-    record.file_of(pod_dir, run).unlink(missing_ok=True)
-    log = Path(run.log_path)
-    for file in log.parent.glob(log.name + "*"):
-        file.unlink(missing_ok=True)

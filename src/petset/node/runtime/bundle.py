@@ -1,0 +1,116 @@
+"""Makes a container's bundle: its root directory and its `config.json`; and takes it away again."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from petset.node.runtime import conmon, record, rootfs, spec, user
+from petset.node.runtime.base import ContainerConfig, Run, RuntimeFailedError
+
+
+def make(
+    config: ContainerConfig,
+    directory: Path,
+    storage: Path,
+    *,
+    namespaces: Mapping[str, str],
+    machine: spec.Machine,
+) -> None:
+    """Make the bundle in `directory`; what the container writes goes to `storage`.
+
+    Raises RuntimeFailedError, OSError, RootfsError, UnknownUserError.
+    """
+    root = directory / "rootfs"
+    rootfs.mount(config.image.layers, storage=storage, target=root)
+    who = _user(config, root)
+    built = spec.build(config, who, root=str(root), namespaces=namespaces, machine=machine)
+    if not any(name == "HOME" for name, _ in config.env):
+        built["process"]["env"].append(f"HOME={who.home}")
+    (directory / "config.json").write_text(json.dumps(built))
+    Path(config.log_path).parent.mkdir(parents=True, exist_ok=True)
+
+
+def remove(directory: Path, storage: Path) -> None:
+    """Unmount and remove it. Missing parts are fine."""
+    rootfs.unmount(storage, directory / "rootfs")
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def new_run(config: ContainerConfig, now: float) -> Run:
+    """A run that is about to begin."""
+    return Run(
+        id=config.id,
+        pod_uid=config.pod_uid,
+        name=config.name,
+        attempt=config.attempt,
+        state="created",
+        image_ref=config.image.ref,
+        image_id=config.image.digest or config.image.id,
+        created_at=now,
+        stop_signal=config.image.stop_signal,
+        log_path=config.log_path,
+        backoff=config.backoff,
+        tty=config.tty,
+        stdin=config.stdin,
+    )
+
+
+def order(config: ContainerConfig, directory: Path) -> conmon.Order:
+    """What conmon is asked for."""
+    return conmon.Order(
+        config.id,
+        config.name,
+        directory,
+        config.log_path,
+        tty=config.tty,
+        stdin=config.stdin,
+        stdin_once=config.stdin_once,
+    )
+
+
+def drop(pod_dir: Path, run: Run) -> None:
+    """Remove a run's record and logs."""
+    record.file_of(pod_dir, run).unlink(missing_ok=True)
+    log = Path(run.log_path)
+    for file in log.parent.glob(log.name + "*"):
+        file.unlink(missing_ok=True)
+
+
+def _user(config: ContainerConfig, root: Path) -> user.User:
+    security = config.security
+    setting = config.image.user
+    if security.user is not None:
+        setting = str(security.user)
+    who = user.resolve(setting, _text(root, "etc/passwd"), _text(root, "etc/group"))
+    if security.group is not None:
+        who = replace(who, gid=security.group)
+    if security.run_as_non_root and security.user is None:
+        if who.named:
+            raise RuntimeFailedError(
+                f"container has runAsNonRoot and image has non-numeric user ({setting}), "
+                "cannot verify user is non-root",
+                "CreateContainerConfigError",
+            )
+        if who.uid == 0:
+            raise RuntimeFailedError(
+                "container has runAsNonRoot and image will run as root",
+                "CreateContainerConfigError",
+            )
+    return who
+
+
+def _text(root: Path, name: str) -> str:
+    """A file of the image; links in it are followed inside the image only."""
+    path = root / name
+    for _ in range(8):
+        if not path.is_symlink():
+            break
+        target = path.readlink()
+        path = root / str(target).lstrip("/") if target.is_absolute() else path.parent / target
+    try:
+        inside_root = path.resolve().is_relative_to(root.resolve())
+        return path.read_text(errors="replace") if inside_root else ""
+    except OSError:
+        return ""
