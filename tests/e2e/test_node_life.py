@@ -57,8 +57,9 @@ async def test_object_goes_only_after_the_container(here: Box) -> None:
     await here.client.delete("pods", "p", "default")
     await here.gone("p")
     assert not kernel.is_alive(record.pid, record.ticks)
-    await eventually(lambda: not Path(record.run.log_path).exists())
-    assert not (here.state / "nodes/n0/pods" / pod["metadata"]["uid"]).exists()
+    kept = here.state / "nodes/n0/pods" / pod["metadata"]["uid"]
+    await eventually(lambda: not kept.exists())
+    assert not Path(record.run.log_path).exists()
 
 
 async def test_ended_container_is_restarted_at_once_then_later(here: Box) -> None:

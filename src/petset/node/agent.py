@@ -172,19 +172,20 @@ class Agent:
             self._lock = None
 
     async def _keep_pods(self) -> None:
+        """Nothing is started, stopped or told before the API has said which pods there are."""
+        await self._pods.wait_synced()
+        known = {uid_of(pod): pod for pod in self._pods.list()}
         for uid in self.runtime.pods():
             record = podrecord.load(self.tools.pod_dir(uid))
-            if record is not None:
-                self._keep(record)
+            if uid in known:
+                if record is None:  # lost in a power cut
+                    record = podrecord.PodRecord(known[uid], self._clock.now())
+                    podrecord.save(self.tools.pod_dir(uid), record)
+                self._keep(record).offer(known[uid])
             else:
-                _log.warning("pod %s has no readable record and is removed", uid)
-                self._keep(podrecord.PodRecord(self._remains(uid), 0.0)).gone()
+                record = record or podrecord.PodRecord(self._remains(uid), 0.0)
+                self._keep(record).gone()
         self._pods.add_handler(self._pod_changed)
-        await self._pods.wait_synced()
-        known = {uid_of(pod) for pod in self._pods.list()}
-        for uid, worker in list(self._workers.items()):
-            if uid not in known:
-                worker.gone()
         await asyncio.Future[None]()
 
     def _remains(self, uid: str) -> Obj:

@@ -426,8 +426,8 @@ class PodWorker:
                 return
 
     async def _forget(self) -> None:
-        await self._tools.runtime.forget(self.uid)
         await asyncio.to_thread(shutil.rmtree, self._tools.log_dir(self.pod), ignore_errors=True)
+        await self._tools.runtime.forget(self.uid)  # last: the record tells where the logs are
         self._done = True
 
 

@@ -336,6 +336,37 @@ def test_the_next_agent_adopts_without_a_restart(tmp_path: Path) -> None:
     played(tmp_path, story)
 
 
+def test_what_the_api_no_longer_has_is_not_started_again(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        await here.create()
+        await here.until(ready)
+        await here.stop()
+        here.machine.end_all()
+        await here.client.delete("pods", "p", "default", grace_s=0)
+        await here.start()
+        await asyncio.sleep(30)
+        assert len(here.machine.runs) == 0
+        assert not here.machine.sandboxes
+
+    played(tmp_path, story)
+
+
+def test_a_pod_whose_record_was_lost_is_adopted_all_the_same(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        await here.create()
+        await here.until(ready)
+        await here.stop()
+        (record,) = tmp_path.rglob("pod.json")
+        record.write_bytes(b"")
+        await here.start()
+        await asyncio.sleep(30)
+        assert count(await here.until(ready)) == 0
+        assert len(here.machine.runs) == 1
+        assert record.read_bytes()
+
+    played(tmp_path, story)
+
+
 def test_a_lost_machine_starts_its_pods_again(tmp_path: Path) -> None:
     async def story(here: Rig) -> None:
         await here.create()

@@ -8,6 +8,7 @@ own records: so either the newcomer sees the intent, or the owner sees the newco
 
 import fcntl
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,22 +36,37 @@ def file_of(volume: Path) -> Path:
 
 @contextmanager
 def _locked(file: Path) -> Iterator[dict[str, Claimant]]:
-    """The users noted in `file`, by records directory; changes are written back."""
-    with file.open("a+") as opened:
-        fcntl.flock(opened, fcntl.LOCK_EX)
-        opened.seek(0)
-        text = opened.read()
-        users = {
-            raw["records"]: Claimant(raw["node"], raw["records"], raw["name"])
-            for raw in (json.loads(text) if text else ())
-        }
+    """The users noted in `file`, by records directory; changes are written back.
+
+    The new text is laid over the old one before the rest is cut off: whoever is killed between the
+    two leaves the new text with something behind it, which readers pass over.
+    """
+    fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        users = _parse(os.pread(fd, os.fstat(fd).st_size, 0).decode(errors="replace"))
         before = dict(users)
         yield users
         if users != before:
-            opened.seek(0)
-            opened.truncate()
             noted = [{"node": u.node, "records": u.records, "name": u.name} for u in users.values()]
-            opened.write(json.dumps(noted))
+            text = json.dumps(noted).encode() + b"\n"
+            os.pwrite(fd, text, 0)
+            os.ftruncate(fd, len(text))
+    finally:
+        os.close(fd)
+
+
+def _parse(text: str) -> dict[str, Claimant]:
+    """The users in a fence's text. Unreadable text is a power cut's: nothing lived through it."""
+    try:
+        noted, _ = json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        return {}
+    return {
+        raw["records"]: Claimant(raw["node"], raw["records"], raw["name"])
+        for raw in noted
+        if isinstance(raw, dict)
+    }
 
 
 def acquire(volume: Path, claimant: Claimant, is_alive: IsAlive, *, one_pod: bool = False) -> None:

@@ -67,3 +67,20 @@ def test_taking_twice_is_taking_once_and_content_is_untouched(volume: Path) -> N
     assert list(volume.iterdir()) == []
     fence.release(volume, A.records)
     assert not fence.holds(volume, A)
+
+
+def test_what_a_killed_writer_left_behind_its_text_is_passed_over(volume: Path) -> None:
+    fence.acquire(volume, A, alive)
+    text = fence.file_of(volume).read_text()
+    fence.file_of(volume).write_text(text + '"records": "/nodes/x"}]')
+    assert fence.holds(volume, A)
+    fence.acquire(volume, A2, alive)
+    fence.release(volume, A.records)
+    assert not fence.holds(volume, A)
+    assert fence.holds(volume, A2)
+
+
+def test_a_fence_torn_by_a_power_cut_lets_the_next_one_in(volume: Path) -> None:
+    fence.file_of(volume).write_text('[{"node": "/nodes/a", "rec')
+    fence.acquire(volume, B, alive)
+    assert fence.holds(volume, B)
