@@ -185,13 +185,7 @@ def _surplus(spec: Spec, found: Sets) -> list[Rs]:
     alive = [rs for rs in found.old if not meta.is_deleting(rs.obj)]
     alive.sort(key=lambda rs: (rs.revision, rs.age))
     beyond = alive[: max(0, len(alive) - spec.history_limit)]
-    return [rs for rs in beyond if _is_empty(rs)]
-
-
-def _is_empty(rs: Rs) -> bool:
-    generation = int((rs.obj.get("metadata") or {}).get("generation") or 0)
-    seen = generation <= rs.told("observedGeneration")
-    return seen and not rs.size and not rs.told("replicas")
+    return [rs for rs in beyond if rs.is_observed and not rs.size and not rs.told("replicas")]
 
 
 def _delete(spec: Spec, rs: Rs) -> Action:

@@ -50,7 +50,7 @@ def _shrink_old(spec: Spec, found: Sets, new: Rs) -> Sets:
 
 def _without_broken(spec: Spec, old: Iterable[Rs], room: int) -> Iterable[Rs]:
     for rs in old:
-        broken = min(room, rs.size - rs.lasting)
+        broken = min(room, rs.size - rs.healthy)
         if broken > 0:
             room -= broken
             yield rs.sized(spec, rs.size - broken)

@@ -28,7 +28,7 @@ def scaled(spec: Spec, found: Sets) -> Sets:
         return found.with_changed(only.sized(spec, spec.replicas))
     if found.new is not None and _is_saturated(spec, found.new):
         return found.with_changed(*(rs.sized(spec, 0) for rs in found.old if rs.size))
-    if spec.rolling:
+    if spec.rolling and found.active:
         return found.with_changed(*_spread(spec, found))
     return found
 

@@ -52,9 +52,23 @@ class Rs:
         return int(self.status.get(counter) or 0)
 
     @property
-    def lasting(self) -> int:
-        """Available pods that stay when the set comes to its size (it removes others first)."""
+    def is_observed(self) -> bool:
+        """Whether the counters were made after the last change of its spec."""
+        generation = (self.obj.get("metadata") or {}).get("generation") or 0
+        return int(generation) <= self.told("observedGeneration")
+
+    @property
+    def healthy(self) -> int:
+        """Available pods, as far as is known, that fit in its size."""
         return min(self.size, self.told("availableReplicas"))
+
+    @property
+    def lasting(self) -> int:
+        """Pods that certainly are available and stay so when the set comes to its size.
+
+        None as long as its last change is not observed: pods that it removed may still be counted.
+        """
+        return self.healthy if self.is_observed else 0
 
     @property
     def age(self) -> tuple[str, int, str]:

@@ -5,7 +5,7 @@ off, nothing is made or removed, and the next plan counts anew.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from petset.api import meta
 from petset.api.meta import Obj
@@ -61,13 +61,45 @@ def plan(seen: Observed, now: float) -> Plan:
         return Plan(status=status.write(spec, counts, status.without_failure(spec)))
     if claims.adopted or claims.released:
         return Plan(actions=tuple(_ownership(spec, claims)))
-    surplus = len(claims.kept) - spec.replicas
-    reason = "FailedDelete" if surplus > 0 else "FailedCreate"
+    if len(claims.kept) < spec.replicas:
+        return _grow(spec, claims.kept, counts, now)
+    return _shrink(spec, claims.kept, seen, now)
+
+
+def _grow(spec: Spec, pods: Sequence[Obj], counts: dict[str, int], now: float) -> Plan:
+    missing = min(spec.replicas - len(pods), BURST_MAX)
+    failed = status.with_failure(spec, "FailedCreate", now)
     return Plan(
-        actions=_manage(spec, claims.kept, seen, now),
+        actions=(Parallel((_create(spec),) * missing),),
         status=status.write(spec, counts, status.without_failure(spec)),
-        status_if_failed=status.write(spec, counts, status.with_failure(spec, reason, now)),
-        requeue_after_s=_next_look(spec, claims.kept, now),
+        status_if_failed=status.write(spec, counts, failed),
+        requeue_after_s=_next_look(spec, pods, now),
+    )
+
+
+def _shrink(spec: Spec, pods: Sequence[Obj], seen: Observed, now: float) -> Plan:
+    """Remove what is too much, if anything. Pods that are to go are not told as available."""
+    related = [pod for pod in seen.related if is_active(pod)]
+    gone = victims(pods, related, min(len(pods) - spec.replicas, BURST_MAX), now)
+    uids = set(map(meta.uid_of, gone))
+    left = [pod for pod in pods if meta.uid_of(pod) not in uids]
+    going = _terminating(spec, seen.pods)
+    after = status.count(spec, left, [*going, *gone], now)
+    before = {
+        **status.count(spec, pods, going, now),
+        "availableReplicas": after["availableReplicas"],
+    }
+    made = Plan(
+        status=status.write(spec, after, status.without_failure(spec)),
+        requeue_after_s=_next_look(spec, left, now),
+    )
+    if not gone:
+        return made
+    failed = status.with_failure(spec, "FailedDelete", now)
+    return replace(
+        made,
+        actions=(Parallel(tuple(_delete(spec, pod) for pod in gone)),),
+        status_if_failed=status.write(spec, before, failed),
     )
 
 
@@ -99,17 +131,6 @@ def _ownership(spec: Spec, claims: owners.Claims) -> Iterable[Action]:
         yield owners.release("pods", pod, meta.uid_of(spec.obj))
     for pod in claims.adopted:
         yield owners.adopt("pods", pod, spec.reference)
-
-
-def _manage(spec: Spec, pods: Sequence[Obj], seen: Observed, now: float) -> tuple[Action, ...]:
-    surplus = len(pods) - spec.replicas
-    if surplus == 0:
-        return ()
-    if surplus < 0:
-        return (Parallel((_create(spec),) * min(-surplus, BURST_MAX)),)
-    related = (pod for pod in seen.related if is_active(pod))
-    gone = victims(pods, related, min(surplus, BURST_MAX), now)
-    return (Parallel(tuple(_delete(spec, pod) for pod in gone)),)
 
 
 def _create(spec: Spec) -> Action:
