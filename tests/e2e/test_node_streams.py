@@ -50,6 +50,19 @@ async def test_exec_gives_output_and_exit_code(here: Box) -> None:
     assert status["details"]["causes"] == [{"reason": "ExitCode", "message": "3"}]
 
 
+async def test_exec_runs_as_the_containers_user_with_its_limits(here: Box) -> None:
+    users = {"runAsUser": 101, "runAsGroup": 77, "supplementalGroups": [88]}
+    privileges = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    container = {"securityContext": privileges, "env": [{"name": "COLOUR", "value": "red"}]}
+    agent = await running(here, securityContext=users, container=container)
+    script = "id -u; id -g; id -G; echo $COLOUR; grep -E 'NoNewPrivs|CapBnd' /proc/self/status"
+    found = await (await open_session(agent, EXEC, command("sh", "-c", script))).everything()
+    uid, gid, groups, *rest = found[1].decode().splitlines()
+    assert (uid, gid) == ("101", "77")
+    assert {"77", "88"} <= set(groups.split())
+    assert [line.split() for line in rest] == [["red"], ["CapBnd:", "0" * 16], ["NoNewPrivs:", "1"]]
+
+
 async def test_exec_stdin_half_close_ends_input(here: Box) -> None:
     agent = await running(here)
     session = await open_session(agent, EXEC, command("cat", stdin="true"))

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +30,25 @@ def make(
         built["process"]["env"].append(f"HOME={who.home}")
     (directory / "config.json").write_text(json.dumps(built))
     Path(config.log_path).parent.mkdir(parents=True, exist_ok=True)
+
+
+def write_process(directory: Path, name: str, command: Sequence[str], *, tty: bool) -> Path:
+    """Write down a command to run in the container, with all that its own process has.
+
+    The runtimes leave out the user (crun 1.8 takes root) and whether privileges may grow unless
+    they are told; so the command gets the container's process with other arguments.
+    Raises RuntimeFailedError, OSError.
+    """
+    try:
+        own = json.loads((directory / "config.json").read_bytes())["process"]
+    except OSError as error:
+        raise RuntimeFailedError(f"the container's own process is not known: {error}") from error
+    env = own["env"]
+    if tty and not any(line.startswith("TERM=") for line in env):
+        env = [*env, "TERM=xterm"]
+    file = directory / f"{name}.json"
+    file.write_text(json.dumps({**own, "args": [*command], "env": env, "terminal": tty}))
+    return file
 
 
 def remove(directory: Path, storage: Path) -> None:

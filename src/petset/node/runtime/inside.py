@@ -122,12 +122,13 @@ class Inside:
         for fd in self._open():
             os.close(fd)
         self.stdin = self.stdout = self.stderr = None
-        self._pid_file.unlink(missing_ok=True)
+        _forget(self._pid_file)
 
 
 def _forget(pid_file: Path) -> bool:
-    """Remove the pid file; whether there was one."""
+    """Remove the pid file, and the file that told the command; whether there was a pid."""
     there = pid_file.exists()
+    pid_file.with_suffix(".json").unlink(missing_ok=True)
     pid_file.unlink(missing_ok=True)
     return there
 

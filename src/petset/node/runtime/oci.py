@@ -449,10 +449,11 @@ class OciRuntime:
         kept = self._records.get(container_id)
         if kept is None or kept.run.state != "running":
             raise RuntimeFailedError("container not running")
-        pid_file = Path(kept.bundle) / f"exec-{self._token()}"
+        directory, name = Path(kept.bundle), f"exec-{self._token()}"
+        told = bundle.write_process(directory, name, command, tty=tty)
         words = [self._found.program, "--root", str(self._conmon.state), "exec"]
-        words += ["--pid-file", str(pid_file), *(["--tty"] if tty else []), container_id, *command]
-        return words, pid_file
+        words += ["--process", str(told), "--pid-file", str(directory / name), container_id]
+        return words, directory / name
 
     async def run_in(
         self, container_id: str, command: Sequence[str], timeout_s: float
