@@ -62,6 +62,7 @@ class Binder:
         """Tell binder and provisioner what was decided, and wait until every claim is bound."""
         for volume, key in choice.promise:
             await self._write(self._promise(volume, key))
+        told = _Told(node, {key: meta.version_of(self._claim(key)) for key in choice.provision})
         for key in choice.provision:
             if (action := self._name_node(key, node)) is not None:
                 await self._write(action)
@@ -69,7 +70,7 @@ class Binder:
         self._waiters.add(changed)
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                await self._wait_bound(pod, _Told(node, choice), changed)
+                await self._wait_bound(pod, told, changed)
         except TimeoutError:
             raise FailedError("timed out waiting for the volumes to be bound") from None
         finally:
@@ -123,18 +124,22 @@ class Binder:
 
 
 class _Told:
-    """The node as named to the provisioner; it gives up by taking the name away."""
+    """The node as named to the provisioner; it gives up by taking the name away.
 
-    def __init__(self, node: str, choice: Choice) -> None:
+    Args:
+        before: claims by key, with the versions that the naming was written on: a claim that has
+            another version and not the name had it, be it only between two looks.
+    """
+
+    def __init__(self, node: str, before: Mapping[str, str]) -> None:
         self._node = node
-        self._seen: set[str] = set()
-        self.claims = choice.provision
+        self._before = before
+        self.claims = tuple(before)
 
     def check(self, claims: list[Obj]) -> None:
-        """Raise FailedError when a name that was seen is gone."""
+        """Raise FailedError when a name that was given is gone."""
         for claim in claims:
             key = meta.key_of(claim)
-            if meta.annotations_of(claim).get(SELECTED_NODE) == self._node:
-                self._seen.add(key)
-            elif key in self._seen:
+            named = meta.annotations_of(claim).get(SELECTED_NODE) == self._node
+            if not named and meta.version_of(claim) != self._before[key]:
                 raise FailedError(f"provisioning of {key} failed on node {self._node}")
