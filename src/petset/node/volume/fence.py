@@ -39,11 +39,11 @@ def _locked(file: Path) -> Iterator[dict[str, Claimant]]:
     """The users noted in `file`, by records directory; changes are written back.
 
     The new text is laid over the old one before the rest is cut off: whoever is killed between the
-    two leaves the new text with something behind it, which readers pass over.
+    two leaves the new text with something behind it, which readers pass over. A file without users
+    is removed.
     """
-    fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = _open_locked(file)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
         users = _parse(os.pread(fd, os.fstat(fd).st_size, 0).decode(errors="replace"))
         before = dict(users)
         yield users
@@ -52,7 +52,19 @@ def _locked(file: Path) -> Iterator[dict[str, Claimant]]:
             text = json.dumps(noted).encode() + b"\n"
             os.pwrite(fd, text, 0)
             os.ftruncate(fd, len(text))
+        if not users:
+            file.unlink()
     finally:
+        os.close(fd)
+
+
+def _open_locked(file: Path) -> int:
+    """Open and lock the file that has this name once it is locked: it may be removed meanwhile."""
+    while True:
+        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink:
+            return fd
         os.close(fd)
 
 

@@ -1,6 +1,7 @@
 """At most one node uses a ReadWriteOnce volume."""
 
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -84,3 +85,35 @@ def test_a_fence_torn_by_a_power_cut_lets_the_next_one_in(volume: Path) -> None:
     fence.file_of(volume).write_text('[{"node": "/nodes/a", "rec')
     fence.acquire(volume, B, alive)
     assert fence.holds(volume, B)
+
+
+def test_a_fence_without_users_leaves_no_file(volume: Path) -> None:
+    fence.acquire(volume, A, alive)
+    fence.acquire(volume, A2, alive)
+    fence.release(volume, A.records)
+    assert fence.file_of(volume).exists()
+    fence.release(volume, A2.records)
+    assert [path.name for path in volume.parent.iterdir()] == [volume.name]
+
+
+def test_fences_that_come_and_go_at_once_never_let_two_nodes_in(volume: Path) -> None:
+    inside: list[str] = []
+    most: list[int] = []
+
+    def come_and_go(who: Claimant) -> None:
+        for _ in range(200):
+            try:
+                fence.acquire(volume, who, alive)
+            except VolumeFailedError:
+                continue
+            inside.append(who.node)
+            most.append(len(inside))
+            inside.remove(who.node)
+            fence.release(volume, who.records)
+
+    threads = [Thread(target=come_and_go, args=(who,)) for who in (A, B)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1

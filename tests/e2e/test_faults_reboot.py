@@ -1,0 +1,106 @@
+"""The machine loses its power: all processes, mounts and run-time files are gone at once."""
+
+import shutil
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from petset.cli import process, state
+from petset.node import kernel
+from petset.node.network import host
+from petset.node.runtime import cgroup
+from tests.e2e import faults
+from tests.e2e.conftest import Cluster, eventually
+
+MEMBERS = ["db-0", "db-1", "db-2"]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    yield from faults.module_cluster(tmp_path_factory, 2)
+
+
+def power_cut(cluster: Cluster) -> None:
+    """What a power cut does to one cluster: kill all, unmount all, lose /run, network, cgroups."""
+    for name in ["server", *faults.agents(cluster)]:
+        faults.kill_process(cluster, name)
+    groups = [
+        group
+        for top in cgroup.directories(f"/petset/{cluster.name}")
+        for group in top.rglob("cgroup.procs")
+    ]
+    doomed = [int(line.split()[0]) for line in faults.processes(cluster)]
+    doomed += [int(pid) for group in groups for pid in group.read_text().split()]
+    dead = [process.Process(pid, kernel.start_ticks(pid)) for pid in doomed]
+    process.send(dead, signal.SIGKILL)
+    assert not process.wait_gone(dead, 10)
+    for root in (cluster.where.run, cluster.where.state):
+        for point in kernel.mounts_below(root):
+            kernel.unmount(point)
+    shutil.rmtree(cluster.where.run)
+    known = state.load(cluster.where)
+    assert known is not None
+    host.remove(host.ClusterNetwork(cluster.name, known.index))
+    eventually(lambda: cgroup.remove(f"/petset/{cluster.name}"), "control groups gone")
+    # The kernel's boot id is new after a boot; here the old one is made unlike it instead.
+    for noted in cluster.where.state.glob("nodes/*/pods/*/volumes.json"):
+        noted.write_text(noted.read_text().replace(kernel.boot_id(), "an-earlier-boot"))
+
+
+def test_all_pods_run_again_with_their_data_after_a_power_cut(cluster: Cluster) -> None:
+    cluster.kubectl("apply", "-f", "-", stdin=faults.member_set())
+    volumes = [{"name": "m", "emptyDir": {"medium": "Memory"}}]
+    mounts = {"volumeMounts": [{"name": "m", "mountPath": "/m"}]}
+    script = "touch /m/x; sleep 9999"
+    cluster.kubectl(
+        "apply", "-f", "-", stdin=faults.pod_json("ram", script, volumes=volumes, container=mounts)
+    )
+    faults.expect_ready(cluster, "db", MEMBERS)
+    faults.expect_ready(cluster, "ram", ["ram"])
+    before = cluster.pods("db")
+    for member in MEMBERS:
+        cluster.kubectl("exec", member, "--", "sh", "-c", f"echo {member} >/data/mine; sync")
+    with faults.observed(cluster):
+        power_cut(cluster)
+        faults.up(cluster)
+        for member in MEMBERS:
+            eventually(lambda m=member: faults.restarts(cluster, m) == 1, f"{member} again")  # type: ignore[misc]
+        faults.expect_ready(cluster, "db", MEMBERS)
+        faults.expect_ready(cluster, "ram", ["ram"])
+    after = cluster.pods("db")
+    for member in MEMBERS:
+        assert cluster.kubectl("exec", member, "--", "cat", "/data/mine").strip() == member
+        assert after[member]["metadata"]["uid"] == before[member]["metadata"]["uid"]
+    assert "tmpfs" in cluster.kubectl("exec", "ram", "--", "mount")
+    faults.delete_all(cluster)
+    faults.expect_no_traces(cluster)
+
+
+def test_power_cut_in_the_middle_of_a_roll(cluster: Cluster) -> None:
+    cluster.kubectl("apply", "-f", "-", stdin=faults.member_set())
+    faults.expect_ready(cluster, "db", MEMBERS)
+    with faults.observed(cluster):
+        cluster.kubectl("rollout", "restart", "sts/db")
+        eventually(lambda: len(cluster.ready("db")) < 3, "the roll has begun")
+        power_cut(cluster)
+        faults.up(cluster)
+        cluster.kubectl("rollout", "status", "sts/db", "--timeout=90s")
+    faults.expect_ready(cluster, "db", MEMBERS)
+    faults.delete_all(cluster)
+    faults.expect_no_traces(cluster)
+
+
+def test_records_torn_by_the_power_cut_do_not_keep_a_node_from_starting(cluster: Cluster) -> None:
+    cluster.kubectl("apply", "-f", "-", stdin=faults.member_set(replicas=2, policy="Parallel"))
+    faults.expect_ready(cluster, "db", MEMBERS[:2])
+    power_cut(cluster)
+    torn = [*cluster.where.state.glob("nodes/*/pods/*/*.json")]
+    torn += cluster.where.state.glob("nodes/*/pods/*/containers/*.json")
+    assert len(torn) > 4
+    for file in torn:
+        file.write_bytes(b"")
+    faults.up(cluster)
+    eventually(lambda: len(cluster.ready("db")) == 2, "both members run again")
+    faults.delete_all(cluster)
+    faults.expect_no_traces(cluster)
