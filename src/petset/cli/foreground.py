@@ -1,5 +1,6 @@
 """`petset up --foreground`: stay, start again what dies, stop all at the end."""
 
+import contextlib
 import os
 import select
 import signal
@@ -27,6 +28,7 @@ def run(where: paths.Paths, cluster: state.Cluster) -> None:
     print("  staying in the foreground; Ctrl-C stops the cluster", flush=True)
     try:
         _watch(where, cluster.name)
+        print(f"Cluster {cluster.name} was stopped by another command.")
     except _EndError:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         with state.lock(f"cluster {cluster.name}"):
@@ -39,13 +41,21 @@ def _watch(where: paths.Paths, name: str) -> None:
     while True:
         began = time.monotonic()
         _wait_for_a_death(where)
-        if not where.run.exists():
+        _reap()
+        if state.note(where) is None:
             return  # somebody ran `petset down`
         if time.monotonic() - began > _PAUSE_MAX_S:
             pause_s = 0.5
         time.sleep(pause_s)
         pause_s = min(pause_s * 2, _PAUSE_MAX_S)
         _start_again(where, name)
+
+
+def _reap() -> None:
+    """Let go of processes of ours that have ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _wait_for_a_death(where: paths.Paths) -> None:
@@ -67,10 +77,10 @@ def _wait_for_a_death(where: paths.Paths) -> None:
 
 def _start_again(where: paths.Paths, name: str) -> None:
     with state.lock(f"cluster {name}"):
-        cluster = state.load(where)
-        if cluster is None:
-            return
         try:
+            cluster = state.load(where)
+            if cluster is None or state.note(where) is None:
+                return  # it was stopped while we waited for our turn
             if server := up.start_server(where, cluster):
                 print("  the API server had died; starting it again", flush=True)
                 up.expect_ready(server, "the API server")
@@ -81,5 +91,5 @@ def _start_again(where: paths.Paths, name: str) -> None:
                 ):
                     print(f"  the agent of {node} had died; starting it again", flush=True)
                     up.expect_ready(agent, f"node {node}")
-        except Failure as failure:
+        except (Failure, OSError) as failure:
             print(f"  {failure}", flush=True)

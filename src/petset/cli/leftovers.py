@@ -1,5 +1,6 @@
 """What a failed `petset up` leaves: nothing that was not there before, and a clear line."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -33,7 +34,11 @@ class Undo:
         self._idle = not self._ran and not _containers_run(where)
 
     def run(self) -> None:
-        """Stop what was started since, and put the files back."""
+        """Stop what was started since, and put the files back; as much as can be done."""
+        with contextlib.suppress(OSError, Failure):
+            self._run()
+
+    def _run(self) -> None:
         if not self._fresh and not self._description:
             return  # it could not be read, so nothing was begun
         if self._idle:

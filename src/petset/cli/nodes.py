@@ -29,7 +29,7 @@ def _known(cluster: state.Cluster, node: str) -> str:
 def add(name: str, node: str) -> None:
     """Add a node and wait until it is Ready."""
     checks.machine()
-    with state.lock(f"cluster {name}"):
+    with state.lock(f"cluster {state.check_name(name)}"):
         where, cluster = _cluster(name)
         number = cluster.free_number()
         node = state.check_name(node or f"node-{number}")
@@ -49,7 +49,7 @@ def add(name: str, node: str) -> None:
 def kill(name: str, node: str) -> None:
     """Kill a node's agent and containers at once; its Node object stays and turns NotReady."""
     checks.machine()
-    with state.lock(f"cluster {name}"):
+    with state.lock(f"cluster {state.check_name(name)}"):
         where, cluster = _cluster(name)
         lose(where, _known(cluster, node))
     print(f"Node {node} is lost: its agent and containers are dead.")
@@ -72,7 +72,7 @@ def lose(where: paths.Paths, node: str) -> None:
 def remove(name: str, node: str) -> None:
     """Fence the node (all it ran is dead and unmounted), then take it out of the API."""
     checks.machine()
-    with state.lock(f"cluster {name}"):
+    with state.lock(f"cluster {state.check_name(name)}"):
         where, cluster = _cluster(name)
         _known(cluster, node)
         lose(where, node)

@@ -49,15 +49,15 @@ async def get(client: Client, wanted: Get) -> int:
 
 
 async def _tables(client: Client, wanted: Get, pairs: Sequence[Target], *, several: bool) -> int:
-    code, printed = 0, False
+    printed = False
+    errors: list[StatusError] = []
     for resource, group in groupby(pairs, key=lambda pair: pair[0]):
         bodies = []
         for _, name in group:
             try:
                 bodies.append(await _fetch(client, wanted, resource, name))
             except StatusError as error:
-                code = 1
-                _complain(error)
+                errors.append(error)
         printer = table.Printer(
             wide=wanted.output == "wide",
             namespaces=not wanted.namespace and resource.namespaced,
@@ -70,9 +70,11 @@ async def _tables(client: Client, wanted: Get, pairs: Sequence[Target], *, sever
             async for event in _changes(client, wanted, pairs[0], bodies[0]):
                 for line in printer.lines([event["object"]]):
                     print(line, flush=True)
-    if not printed and not code:
+    for refusal in errors:  # behind the tables, as kubectl does
+        _complain(refusal)
+    if not printed and not errors:
         _say_nothing_found(wanted, [r for r, _ in pairs])
-    return code
+    return 1 if errors else 0
 
 
 async def _objects(client: Client, wanted: Get, pairs: Sequence[Target]) -> int:

@@ -1,20 +1,38 @@
 """`petset status`: the clusters of this machine."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from petset.api import meta
 from petset.api.errors import StatusError
 from petset.cli import paths, process, state, thin
+from petset.cli.failure import Failure
 from petset.client.transport import TransportError
+
+_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What is said of one cluster, and whether it is as it should be."""
+
+    lines: Sequence[str]
+    good: bool
 
 
 def run(name: str) -> int:
     """Print a line per cluster and node; exit code 0 when all that is asked for runs."""
+    if name:
+        state.check_name(name)
     names = [name] if name else _names()
     if not names:
         print("No clusters. Start one with `petset up`.")
         return 0
-    return max(_one(n) for n in names)
+    reports = asyncio.run(_all(names))
+    for report in reports:
+        print("\n".join(report.lines))
+    return 0 if all(report.good for report in reports) else 1
 
 
 def _names() -> list[str]:
@@ -23,30 +41,47 @@ def _names() -> list[str]:
     return sorted(kept | set(state.running_names()))
 
 
-def _one(name: str) -> int:
-    where = state.find(name)
-    cluster = state.load(where)
-    if cluster is None:
-        print(f"{name}: no such cluster")
-        return 1
+async def _all(names: Sequence[str]) -> Sequence[_Report]:
+    return await asyncio.gather(*(_one(name) for name in names))
+
+
+async def _one(name: str) -> _Report:
+    try:
+        where = state.find(name)
+        cluster = state.load(where)
+        if cluster is None:
+            return _Report([f"{name}: no such cluster"], good=False)
+        return await _known(where, cluster)
+    except Failure as failure:
+        return _Report([f"{name}: {failure}"], good=False)
+
+
+async def _known(where: paths.Paths, cluster: state.Cluster) -> _Report:
+    name = cluster.name
+    agents = {n: process.read(where.pid_file(f"agent-{n}")) is not None for n in cluster.nodes}
     if process.read(where.pid_file("server")) is None:
-        print(f"{name}: stopped; data in {where.state}")
-        return 1
-    ready = asyncio.run(_ready_nodes(where, cluster))
+        again = "petset up" if name == "default" else f"petset up --name {name}"
+        if where.run.exists():
+            line = f"{name}: its API server is dead; start it again with: {again}"
+        else:
+            line = f"{name}: stopped; data in {where.state}"
+        return _Report([line], good=False)
+    ready = await _ready_nodes(where, cluster)
     if ready is None:
-        print(f"{name}: the server runs but its API at {cluster.url} does not answer")
-        return 1
-    print(f"{name}: running at {cluster.url}; data in {where.state}")
-    for node in cluster.nodes:
-        agent = "running" if process.read(where.pid_file(f"agent-{node}")) else "dead"
-        print(f"  {node}: {'Ready' if ready.get(node) else 'NotReady'}, agent {agent}")
-    return 0 if all(ready.get(n) for n in cluster.nodes) else 1
+        line = f"{name}: the server runs but its API at {cluster.url} does not answer"
+        return _Report([line, f"  see {where.logs / 'server.log'}"], good=False)
+    lines = [f"{name}: running at {cluster.url}; data in {where.state}"]
+    for node, lives in agents.items():
+        agent = "running" if lives else "dead"
+        lines.append(f"  {node}: {'Ready' if ready.get(node) else 'NotReady'}, agent {agent}")
+    good = all(ready.get(node) and lives for node, lives in agents.items())
+    return _Report(lines, good=good)
 
 
-async def _ready_nodes(where: paths.Paths, cluster: state.Cluster) -> dict[str, bool] | None:
+async def _ready_nodes(where: paths.Paths, cluster: state.Cluster) -> Mapping[str, bool] | None:
     client = thin.connect_to(where, cluster)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(_TIMEOUT_S):
             listed = await client.list("nodes")
     except (StatusError, TransportError, TimeoutError):
         return None

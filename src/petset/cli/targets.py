@@ -23,7 +23,7 @@ def find(word: str) -> Resource:
         and (not group or r.group == group or r.group.startswith(group))
     ]
     if not matches:
-        raise Failure(f"the server doesn't have a resource type {word!r}")
+        raise Failure(f'the server doesn\'t have a resource type "{word}"')
     return min(matches, key=lambda r: _FIRST.index(r.group) if r.group in _FIRST else len(_FIRST))
 
 

@@ -36,5 +36,5 @@ _Dumper.add_representer(str, _text)
 
 def dump(obj: Any) -> str:
     """The YAML document of a JSON value."""
-    text: str = yaml.dump(obj, Dumper=_Dumper, width=2**31 - 1, allow_unicode=True)
+    text: str = yaml.dump(obj, Dumper=_Dumper, allow_unicode=True)
     return text

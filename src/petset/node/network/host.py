@@ -81,11 +81,11 @@ def make(cluster: ClusterNetwork) -> None:
 
 def remove(cluster: ClusterNetwork) -> None:
     """Remove what `make` made; missing parts are fine. Routes go with the bridge."""
-    if shutil.which("nft"):
-        _nft(f"table ip {cluster.table} {{}}\ndelete table ip {cluster.table}\n")
-        _close_docker_forward(cluster)
     with netlink.Netlink() as host:
         host.do(netlink.delete_link(cluster.bridge))
+    if shutil.which("nft") and _has_table(cluster):
+        _nft(f"delete table ip {cluster.table}\n")
+        _close_docker_forward(cluster)
 
 
 def add_node(cluster: ClusterNetwork, node: int) -> None:
@@ -118,6 +118,14 @@ table ip {cluster.table} {{
   }}
 }}
 """
+
+
+def _has_table(cluster: ClusterNetwork) -> bool:
+    """Whether the cluster's table exists; not where the kernel has no nftables at all."""
+    done = subprocess.run(
+        ["nft", "list", "table", "ip", cluster.table], capture_output=True, check=False
+    )
+    return done.returncode == 0
 
 
 def _nft(rules: str) -> None:

@@ -109,7 +109,8 @@ class OciRuntime:
             raise RuntimeFailedError("conmon is not installed; install the package conmon")
         self._found = await probe.find(config.run_dir, config.cgroup)
         self._machine = await asyncio.to_thread(probe.machine, self._found, config.cgroup)
-        (config.state_dir / teardown.CGROUP_FILE).write_text(self._machine.cgroup_parent)
+        for directory in (config.state_dir, config.run_dir):  # one of them may get lost
+            (directory / teardown.CGROUP_FILE).write_text(self._machine.cgroup_parent)
         state = config.run_dir / "state"
         self._conmon = conmon.Conmon(program, self._found.program, state, config.run_dir / "s")
         for directory in sorted((config.state_dir / "pods").iterdir()):
