@@ -40,6 +40,23 @@ def _plain_cells(obj: Obj, now: float) -> list[Any]:
 PLAIN = Table((NAME, AGE), _plain_cells)
 """Name and Age: for kinds without columns of their own."""
 
+
+def _scale_cells(obj: Obj, now: float) -> list[Any]:
+    wanted, current = child(obj, "spec"), child(obj, "status")
+    return [name_of(obj), wanted.get("replicas", 0), current.get("replicas", 0), age_of(obj, now)]
+
+
+SCALE = Table(
+    (
+        NAME,
+        Column("Desired", "integer", description="Replicas asked for."),
+        Column("Available", "integer", description="Replicas that there are."),
+        AGE,
+    ),
+    _scale_cells,
+)
+"""For the scale subresource of any workload."""
+
 CREATED = Table((NAME, CREATED_AT), lambda obj, now: [name_of(obj), created_at_of(obj)])
 """Name and Created At: what upstream prints for kinds without a printer."""
 

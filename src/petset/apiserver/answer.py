@@ -67,10 +67,10 @@ def value_of(call: Call, obj: Obj, status: int = 200) -> Response:
 
 
 def behaviour_of(call: Call) -> Behaviour:
-    """How the answer's kind prints: a subresource of another kind prints plainly."""
+    """How the answer's kind prints: a subresource of another kind has a Table of its own."""
     sub = call.route.find_subresource()
     if sub is not None and sub.kind != call.route.resource.kind:
-        return Behaviour()
+        return Behaviour(table=table.SCALE if sub.kind == "Scale" else None)
     return call.shown
 
 

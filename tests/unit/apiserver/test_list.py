@@ -11,11 +11,13 @@ from petset.store.worker import Inline
 from tests.unit.apiserver.harness import (
     MAPS,
     PODS,
+    SETS,
     HandClock,
     Server,
     configmap,
     pod,
     serving,
+    statefulset,
 )
 
 TABLE = (
@@ -223,3 +225,11 @@ async def test_an_expired_page_says_how_to_go_on() -> None:
             (event,) = await ear.until(1)
             assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
             assert "too old resource version" in event["object"]["message"]
+
+
+async def test_a_scale_has_columns_of_its_own(server: Server) -> None:
+    await server.make(SETS, statefulset(replicas=2))
+    shown = (await server.get(f"{SETS}/web/scale", accept=TABLE)).body
+    columns = [column["name"] for column in shown["columnDefinitions"]]
+    assert columns == ["Name", "Desired", "Available", "Age"]
+    assert shown["rows"][0]["cells"] == ["web", 2, 0, "0s"]

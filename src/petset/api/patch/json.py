@@ -69,12 +69,9 @@ def _size(document: Any, operation: Obj) -> int:
 
 
 def _failed(why: str) -> StatusError:
-    return StatusError(
-        422,
-        "Invalid",
-        "the server rejected our request due to an error in our request",
-        {"causes": [{"reason": "UnexpectedServerResponse", "message": why}]},
-    )
+    """Upstream's words, then why. No causes: kubectl would show them in place of the message."""
+    text = "the server rejected our request due to an error in our request"
+    return StatusError(422, "Invalid", f"{text}: {why}")
 
 
 def _too_many(count: int) -> StatusError:
