@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.machine import row
 from petset.api import meta
 from petset.api.errors import StatusError
-from petset.cli import paths, process, state, thin, up
+from petset.cli import paths, process, state, targets, thin, up
 from petset.client.client import Client
 from petset.client.transport import TransportError
 
@@ -100,7 +100,7 @@ def manifests(name: str, policy: str = "OrderedReady", replicas: int = 3) -> lis
 async def create(client: Client, objects: list[dict[str, Any]]) -> None:
     """Create the objects in namespace default."""
     for obj in objects:
-        await client.create(thin.kind_of(obj).id, obj, "default")
+        await client.create(targets.kind_of(obj).id, obj, "default")
 
 
 async def until_ready(client: Client, app: str, count: int) -> None:
