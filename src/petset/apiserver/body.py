@@ -9,7 +9,6 @@ from petset.api.errors import (
     bad_request,
     invalid,
     invalid_object,
-    not_implemented,
     unsupported_media_type,
 )
 from petset.api.meta import MutableObj, Obj
@@ -103,8 +102,3 @@ def read_options(call: Call) -> Mapping[str, Any]:
     if found.errors:
         raise decode.type_error("DeleteOptions", "v1", found)
     return given
-
-
-def refuse_apply() -> Exception:
-    """Server-side apply is not there yet: said by name, so that nobody waits for it."""
-    return not_implemented("server-side apply (application/apply-patch+yaml)")

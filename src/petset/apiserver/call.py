@@ -43,6 +43,9 @@ class Call:
         warnings: texts for Warning headers, in order; duplicates are dropped when sent.
         dry_run: run everything, store nothing.
         validation: Ignore, Warn or Strict: what unknown fields lead to.
+        manager: who writes, as managedFields call it.
+        force: of an apply: take fields over from other managers.
+        applies: whether changes come with the managedFields that they lead to (apply).
     """
 
     backend: Backend
@@ -54,6 +57,9 @@ class Call:
     format: Format = PLAIN
     dry_run: bool = False
     validation: str = "Warn"
+    manager: str = "unknown"
+    force: bool = False
+    applies: bool = False
 
     def warn(self, texts: Sequence[str]) -> None:
         """Have the client told of `texts`."""

@@ -20,8 +20,9 @@ from petset.api.errors import (
     not_found,
 )
 from petset.api.meta import MutableObj, Obj, format_time, name_of
+from petset.api.patch.managed import Entries, same_but_times
 from petset.api.prune import copy
-from petset.apiserver import objects
+from petset.apiserver import objects, ownership
 from petset.apiserver.admission import chain
 from petset.apiserver.call import Call
 from petset.apiserver.objects import Change
@@ -29,6 +30,8 @@ from petset.store.types import ConflictError, Item
 
 NAME_TRIES = 8
 WRITE_TRIES = 16
+KEEP_STATUS = frozenset({"nodes"})
+"""Resources whose status may come with their creation: agents register Nodes that way."""
 GENERATED_BASE_MAX = 58
 _SERVER_OWNED = (
     "uid",
@@ -73,36 +76,51 @@ def attributes(call: Call, operation: str) -> chain.Attributes:
 # -- create ---------------------------------------------------------------------------------------
 
 
-async def create(call: Call, obj: MutableObj) -> Written:
-    """Store a new object. `obj` is the caller's own and is changed."""
+async def create(call: Call, obj: MutableObj, entries: Entries | None = None) -> Written:
+    """Store a new object. `obj` is the caller's own and is changed.
+
+    `entries` are its managedFields if an apply has made them.
+    """
+    sent = (obj.get("metadata") or {}).get("managedFields")
     _own_metadata(call, obj)
+    _give_name(call, obj)
     behaviour, resource = call.behaviour, call.route.resource
     behaviour.default(obj)
+    if entries is None:
+        entries = ownership.created(call, obj, sent)
     attrs = attributes(call, chain.CREATE)
     chain.mutate(attrs, obj, None)
-    if resource.has_status:
+    if resource.has_status and resource.id not in KEEP_STATUS:
         obj.pop("status", None)
     behaviour.prepare_create(obj)
     if behaviour.generation:
         obj["metadata"]["generation"] = 1
-    generated = _generates(obj)
-    for attempt in range(NAME_TRIES):
-        if generated:
-            base = obj["metadata"]["generateName"][:GENERATED_BASE_MAX]
-            obj["metadata"]["name"] = base + call.backend.ids.suffix()
-        if attempt == 0:
-            _check_new(call, obj, attrs)
-        try:
-            return await _put_new(call, obj)
-        except ConflictError as error:
-            if not generated:
-                raise _exists(call, obj, error) from None
+    ownership.put(obj, entries)
+    _check_new(call, obj, attrs, ownership.faults(call, sent))
+    try:
+        return await _put_new(call, obj)
+    except ConflictError as error:
+        raise _exists(call, obj, error) from None
+
+
+def _give_name(call: Call, obj: MutableObj) -> None:
+    """Make the name of an object that comes with generateName only: one that is free.
+
+    It stays free until the object is handed to the store, because nothing is awaited on the way.
+    """
+    meta = obj["metadata"]
+    if meta.get("name") or not meta.get("generateName"):
+        return
+    for _ in range(NAME_TRIES):
+        meta["name"] = meta["generateName"][:GENERATED_BASE_MAX] + call.backend.ids.suffix()
+        if call.backend.store.head(_key(call, obj)) is None:
+            return
     raise _no_name_left(call, obj)
 
 
-def _generates(obj: Obj) -> bool:
+def _key(call: Call, obj: Obj) -> str:
     meta = obj["metadata"]
-    return bool(not meta.get("name") and meta.get("generateName"))
+    return f"{call.route.stored.id}/{meta.get('namespace', '')}/{meta['name']}"
 
 
 def _own_metadata(call: Call, obj: MutableObj) -> None:
@@ -136,9 +154,9 @@ def fit_namespace(call: Call, meta: MutableObj) -> None:
         )
 
 
-def _check_new(call: Call, obj: Obj, attrs: chain.Attributes) -> None:
+def _check_new(call: Call, obj: Obj, attrs: chain.Attributes, faults: Sequence[FieldError]) -> None:
     behaviour, resource = call.behaviour, call.route.resource
-    faults = names.validate_metadata(obj, resource.namespaced, behaviour.name_rule)
+    faults = [*names.validate_metadata(obj, resource.namespaced, behaviour.name_rule), *faults]
     refuse(call, obj, [*faults, *behaviour.validate(obj)])
     chain.validate(attrs, obj, None)
     call.warn(behaviour.warnings(obj))
@@ -152,8 +170,7 @@ def refuse(call: Call, obj: Obj, faults: Sequence[FieldError]) -> None:
 
 
 async def _put_new(call: Call, obj: Obj) -> Written:
-    backend, resource = call.backend, call.route.stored
-    key = f"{resource.id}/{obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"
+    backend, resource, key = call.backend, call.route.stored, _key(call, obj)
     if call.dry_run:
         found = backend.store.head(key)
         if found is not None:
@@ -213,7 +230,11 @@ async def update(call: Call, change: Change, *, name: str = "", about: str = MAI
 async def _update_once(call: Call, item: Item, change: Change, about: str) -> Written:
     old = objects.decode(item.value)
     new = change(objects.decode(item.value))
+    sent = (new.get("metadata") or {}).get("managedFields")
     _carry_metadata(call, new, old, item.revision)
+    if new == old and not ownership.is_sent(call, old, sent):
+        call.warn(call.behaviour.warnings(new) if about == MAIN else ())
+        return Written(item.value, changed=False)
     attrs = attributes(call, chain.UPDATE)
     faults: list[FieldError] = []
     if about == STATUS:
@@ -221,11 +242,14 @@ async def _update_once(call: Call, item: Item, change: Change, about: str) -> Wr
         faults = call.behaviour.validate_status(new, old)
     elif about == MAIN:
         faults = _prepare_main(call, new, old, attrs)
-    faults = [*names.validate_metadata_update(new, old), *faults]
+    faults = [*names.validate_metadata_update(new, old), *ownership.faults(call, sent), *faults]
     refuse(call, new, faults)
     chain.validate(attrs, new, old)
-    if new == old:
+    same = new == old
+    entries = ownership.updated(call, new, old, sent)
+    if same and same_but_times(entries, ownership.of_live(old)):
         return Written(item.value, changed=False)
+    ownership.put(new, entries)
     return await store_change(call, item, new, old)
 
 
@@ -272,6 +296,9 @@ def _only_status(call: Call, new: MutableObj, old: Obj) -> MutableObj:
     result.pop("status", None)
     if new.get("status") is not None:
         result["status"] = new["status"]
+    quality = (old.get("status") or {}).get("qosClass")
+    if quality and not (new.get("status") or {}).get("qosClass"):
+        result["status"] = {**(new.get("status") or {}), "qosClass": quality}
     return result
 
 
@@ -290,12 +317,11 @@ def _carry_metadata(call: Call, new: MutableObj, old: Obj, revision: int) -> Non
             f"UID in object meta: {before['uid']}"
         )
         raise conflict(call.route.resource.id, name, why)
-    for key in (*_SERVER_OWNED, "resourceVersion", "generateName"):
+    for key in (*_SERVER_OWNED, "resourceVersion", "generateName", "managedFields"):
         meta.pop(key, None)
         if key in before:
             meta[key] = before[key]
-    for key in ("managedFields", "selfLink"):
-        meta.pop(key, None)
+    meta.pop("selfLink", None)
     for key in ("labels", "annotations", "ownerReferences", "finalizers"):
         if key in meta and not meta[key]:
             del meta[key]

@@ -178,12 +178,10 @@ async def test_unknown_fields_in_patches(server: Server) -> None:
     assert warned.header("Warning") == ['299 - "unknown field \\"spec\\""']
 
 
-async def test_apply_and_unknown_patch_types_are_refused_by_name(server: Server) -> None:
+async def test_unknown_patch_types_and_force_where_it_means_nothing_are_refused(
+    server: Server,
+) -> None:
     await server.make(MAPS, configmap("a"))
-    media = "application/apply-patch+yaml"
-    refused = await server.ask("PATCH", f"{MAPS}/a?fieldManager=me", b"{}", content_type=media)
-    assert refused.status == 501
-    assert "server-side apply" in refused.body["message"]
     odd = await server.ask("PATCH", f"{MAPS}/a", b"{}", content_type="text/plain")
     assert odd.status == 415
     forced = await server.patch(f"{MAPS}/a?force=true", {})

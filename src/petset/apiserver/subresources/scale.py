@@ -5,16 +5,13 @@ from typing import Any
 from petset.api import selectors
 from petset.api.errors import StatusError, invalid, invalid_object
 from petset.api.meta import MutableObj, Obj
-from petset.api.resource import Resource
 from petset.apiserver import answer, body, negotiate, objects, write
 from petset.apiserver.call import Call
-from petset.apiserver.verbs import options, patch
+from petset.apiserver.verbs import apply, options, patch
 from petset.apiserver.verbs.get import find
 from petset.base.http import Reply
 
-SCALE = Resource(
-    "autoscaling", "v1", "scales", "scale", "Scale", True, "io.k8s.api.autoscaling.v1.Scale"
-)
+SCALE = apply.SCALE
 
 
 def scale_of(obj: Obj) -> MutableObj:
@@ -56,10 +53,15 @@ async def put(call: Call) -> Reply:
 
 
 async def patch_scale(call: Call) -> Reply:
-    """Patch the Scale."""
+    """Patch the Scale, or apply one."""
     call.format = negotiate.choose(call.request.headers.get("accept", ""), negotiate.OBJECT)
-    options.read_write_options(call, "PatchOptions")
-    return await _store(call, patch.reader(call, SCALE))
+    applies = patch.patch_type(call) == patch.APPLY
+    options.read_write_options(call, "PatchOptions", applies=applies)
+    if not applies:
+        return await _store(call, patch.reader(call, SCALE))
+    call.applies = True
+    config = apply.read_config(call, SCALE)
+    return await _write(call, lambda parent: apply.scaled(call, config, parent))
 
 
 async def _store(call: Call, change: objects.Change) -> Reply:
@@ -67,7 +69,11 @@ async def _store(call: Call, change: objects.Change) -> Reply:
         wanted = change(scale_of(parent))
         return _apply(call, parent, wanted)
 
-    written = await write.update(call, change_parent)
+    return await _write(call, change_parent)
+
+
+async def _write(call: Call, change: objects.Change) -> Reply:
+    written = await write.update(call, change)
     return answer.value_of(call, scale_of(objects.decode(written.value)))
 
 

@@ -11,6 +11,7 @@ from petset.api.errors import (
     invalid,
     invalid_object,
     not_supported,
+    required,
     too_long,
 )
 from petset.apiserver import body
@@ -22,10 +23,11 @@ POLICIES = ("Orphan", "Background", "Foreground")
 MANAGER_MAX = 128
 
 
-def read_write_options(call: Call, kind: str) -> None:
-    """Take dryRun, fieldValidation and fieldManager in. `kind`: CreateOptions, ...
+def read_write_options(call: Call, kind: str, *, applies: bool = False) -> None:
+    """Take dryRun, fieldValidation, fieldManager and force in. `kind`: CreateOptions, ...
 
-    Raises StatusError 422 for values that do not exist.
+    `applies`: of a server-side apply, which must name its manager and may be forced. Raises
+    StatusError 422 for values that do not exist.
     """
     request = call.request
     faults = _dry_run_faults(request.params("dryRun"))
@@ -34,15 +36,26 @@ def read_write_options(call: Call, kind: str) -> None:
     if call.validation not in VALIDATIONS:
         faults.append(not_supported("fieldValidation", call.validation, VALIDATIONS))
     manager = request.param("fieldManager")
+    call.manager = manager or _of_agent(call.agent)
+    if applies:
+        call.force = boolean(request, "force")
+    if applies and not manager:
+        faults.append(required("fieldManager", "is required for apply patch"))
     if len(manager.encode()) > MANAGER_MAX:
         faults.append(too_long("fieldManager", MANAGER_MAX))
     if not manager.isprintable():
         faults.append(invalid("fieldManager", manager, "should only contain printable characters"))
-    if kind == "PatchOptions" and request.param("force"):
+    if kind == "PatchOptions" and request.param("force") and not applies:
         why = "may not be specified for non-apply patch"
         faults.append(forbidden_field("force", why))
     if faults:
         raise invalid_object("meta.k8s.io", kind, "", faults)
+
+
+def _of_agent(agent: str) -> str:
+    """The manager of a request that names none: the first word of its User-Agent."""
+    word = "".join(c for c in agent.partition("/")[0] if c.isprintable())
+    return word.encode()[:MANAGER_MAX].decode(errors="ignore") or "unknown"
 
 
 def _dry_run_faults(given: Sequence[str]) -> list[FieldError]:

@@ -1,4 +1,7 @@
-"""patch: an object is changed by a JSON patch, a merge patch or a strategic merge patch."""
+"""patch: an object is changed by a JSON patch, a merge patch or a strategic merge patch.
+
+Server-side apply (`verbs.apply`) comes in by the same door.
+"""
 
 from typing import Any
 
@@ -11,20 +14,22 @@ from petset.api.resource import Resource
 from petset.apiserver import answer, body, negotiate, write
 from petset.apiserver.call import Call
 from petset.apiserver.objects import Change
-from petset.apiserver.verbs import options
+from petset.apiserver.verbs import apply, options
 from petset.base.http import Reply
 
 JSON_PATCH = "application/json-patch+json"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
-TYPES = (JSON_PATCH, MERGE, STRATEGIC)
+TYPES = (JSON_PATCH, MERGE, STRATEGIC, APPLY)
 
 
 async def patch(call: Call) -> Reply:
     """Patch the object (or its status)."""
     call.format = negotiate.choose(call.request.headers.get("accept", ""), negotiate.OBJECT)
     media = patch_type(call)
+    if media == APPLY:
+        return await apply.apply(call)
     options.read_write_options(call, "PatchOptions")
     change = reader(call, call.route.resource, media)
     about = write.STATUS if call.route.subresource == "status" else write.MAIN
@@ -37,10 +42,8 @@ async def patch(call: Call) -> Reply:
 
 
 def patch_type(call: Call) -> str:
-    """The patch's media type. Raises StatusError 415 for unknown ones, 501 for apply."""
+    """The patch's media type. Raises StatusError 415 for unknown ones."""
     media = negotiate.content_type(call.request.headers.get("content-type", ""))
-    if media == APPLY:
-        raise body.refuse_apply()
     if media not in TYPES:
         raise unsupported_media_type(TYPES)
     return media
@@ -54,8 +57,14 @@ def reader(call: Call, kind: Resource, media: str = "") -> Change:
         raise bad_request("the patch has to be a JSON object")
     text = call.request.body.decode(errors="replace")
 
+    apart = b"managedFields" not in call.request.body and b"\\u" not in call.request.body
+
     def change(old: MutableObj) -> MutableObj:
-        return body.read_patched(call, kind, _apply(old, given, media, kind), text)
+        entries = old["metadata"].pop("managedFields", None) if apart else None
+        new = body.read_patched(call, kind, _apply(old, given, media, kind), text)
+        if entries and isinstance(new.get("metadata"), dict):
+            new["metadata"]["managedFields"] = entries
+        return new
 
     return change
 
