@@ -1,0 +1,62 @@
+"""Deployments on real containers: the tutorial, and what only real containers show."""
+
+from tests.e2e.conftest import ROOT, Cluster, eventually
+from tests.e2e.tutorial import Player, steps
+
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 4
+  progressDeadlineSeconds: 5
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 2
+      containers:
+      - name: nginx
+        image: nginx
+        readinessProbe: {httpGet: {path: /, port: 80}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: visitor, labels: {app: visitor}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: c, image: busybox, command: [sleep, "3600"]}
+"""
+
+
+def test_tutorial_says_what_happens(cluster: Cluster) -> None:
+    player = Player(cluster)
+    for step in steps(ROOT / "examples" / "02-deployment" / "README.md"):
+        player.play(step)
+
+
+def test_an_image_that_is_not_there_stops_a_roll_out_which_is_then_undone(cluster: Cluster) -> None:
+    cluster.kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
+    cluster.kubectl("rollout", "status", "deploy/web", "--timeout=60s")
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/visitor", "--timeout=60s")
+    before = set(cluster.ready("web"))
+    cluster.kubectl("set", "image", "deploy/web", "nginx=localhost/petset-has-no-such-image:1")
+    failed = cluster.kubectl("rollout", "status", "deploy/web", "--timeout=60s", check=False)
+    assert "exceeded its progress deadline" in failed
+    kept = set(cluster.ready("web"))
+    assert kept < before, "one of four may be missing, and no new pod has come up"
+    assert len(kept) == 3
+    page = cluster.kubectl("exec", "visitor", "--", "wget", "-qO-", "http://web/")
+    assert "nginx" in page
+    cluster.kubectl("rollout", "undo", "deploy/web")
+    cluster.kubectl("rollout", "status", "deploy/web", "--timeout=60s")
+    eventually(lambda: len(cluster.pods("web")) == 4, "the pods without image gone")
+    assert kept < set(cluster.ready("web")), "pods that worked were left alone"
+    cluster.kubectl("delete", "deploy/web", "svc/web", "pod/visitor")
+    eventually(lambda: not cluster.pods("web"), "no pod left")
