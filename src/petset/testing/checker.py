@@ -10,11 +10,13 @@ a controller believes.
 """
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 
 import orjson
 
 from petset.api import meta
+from petset.api.apps.v1 import setoptions
 from petset.api.meta import Obj
 from petset.store.types import Event
 from petset.testing.fakepod import Happening
@@ -117,27 +119,32 @@ class Checker:
             self._judge_end(parent, new)
 
     def _judge_start(self, parent: Obj, pod: Obj) -> None:
-        first, ordinal = _first(parent), _ordinal(pod)
-        now = asyncio.get_running_loop().time()
-        for lower in range(first, ordinal):
+        ordinal, now = _ordinal(pod), asyncio.get_running_loop().time()
+        for lower in (o for o in _ordinals(parent) if o < ordinal):
             place = (meta.namespace_of(pod), f"{meta.name_of(parent)}-{lower}")
             if self._ready_until.get(place, float("-inf")) < now - self._stale_s:
                 self._fault(f"{meta.key_of(pod)} was made although {place[1]} is not Ready")
 
     def _judge_end(self, parent: Obj, pod: Obj) -> None:
         """Scaling down takes the highest ordinal first, and one at a time."""
-        ordinal = _ordinal(pod)
-        top = _first(parent) + parent["spec"].get("replicas", 1)
-        if ordinal < top or meta.name_of(pod) in self.by_hand:
+        ordinal, wanted = _ordinal(pod), _ordinals(parent)
+        if ordinal in wanted or meta.name_of(pod) in self.by_hand:
             return
         for other in self._world.objects("pods", meta.namespace_of(pod)):
-            owner = meta.controller_of(other) or {}
-            if owner.get("uid") == meta.uid_of(parent) and _ordinal(other) > ordinal:
+            owner, above = meta.controller_of(other) or {}, _ordinal(other)
+            if owner.get("uid") == meta.uid_of(parent) and above > ordinal and above not in wanted:
                 self._fault(f"{meta.key_of(pod)} goes before {meta.name_of(other)} is gone")
 
 
 def _ordinal(pod: Obj) -> int:
     return int(meta.name_of(pod).rpartition("-")[2])
+
+
+def _ordinals(parent: Obj) -> frozenset[int]:
+    """The ordinals that are to have a pod: reserved ones are left out."""
+    reserved = setoptions.read(meta.annotations_of(parent)).reserved
+    free = (o for o in itertools.count(_first(parent)) if o not in reserved)
+    return frozenset(itertools.islice(free, parent["spec"].get("replicas", 1)))
 
 
 def _first(parent: Obj) -> int:

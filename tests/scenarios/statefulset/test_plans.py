@@ -4,17 +4,29 @@ A case is a list of short states, each planned on its own. `GOLDEN=1` rewrites t
 
     - title: what the rule says
       set: fields of spec over the defaults below, and `deleting: true`
+      annotations: {rollback: auto}     of the set, below petset.dev/
+      finalizers: [orphan]              of the set
+      template: old                     the image of the set's template, "new" if not said
       status: fields of status
+      again: true                       the status of an earlier plan is in the set already
       pods: {0: ready, 1: pending old}
       claims: {1: pod-owner}
+      revisions: [OLD, NEW]             those that are there, besides those of the pods
+      proven: [OLD, NEW]                those at which the whole set was Ready once
+      failures: {1: 3 5}                pod 1 failed for the third time, 5 seconds ago
+      size: 2Gi                         of the claim template
+      messages: true                    show the messages of the conditions
 
-Words of pods: pending running ready fresh (ready just now) failed succeeded going, old (revision),
-gone-labels, orphan, renamed, nostorage. Words of claims: set-owner pod-owner stale-owner foreign
-going none; a pod's claim is there when nothing is said.
+Words of pods: pending running ready fresh (ready just now) failed succeeded going, old bad
+(revision), gone-labels, orphan, renamed, nostorage, image crash nonode (why it is not Ready), late
+(not Ready for 1000 s), primary. Words of claims: set-owner pod-owner stale-owner foreign going
+none 1Gi (its size) 1Gi>2Gi (it grows) fixed (its class does not let it grow) labelled; a pod's
+claim is there when nothing is said.
 """
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +34,10 @@ import pytest
 import yaml
 
 from petset.api import meta
+from petset.api.apps.v1 import setoptions
 from petset.api.meta import MutableObj, Obj
+from petset.controllers.statefulset import heal
+from petset.controllers.statefulset.backoff import Failure
 from petset.controllers.statefulset.plan import Observed, plan
 from petset.reconcile import revisions
 from petset.reconcile.actions import (
@@ -78,19 +93,26 @@ def revision(image: str, number: int) -> MutableObj:
     return made
 
 
-OLD, NEW = revision("old", 1), revision("new", 2)
-NAMES = {meta.name_of(OLD): "OLD", meta.name_of(NEW): "NEW"}
+OLD, BAD, NEW = revision("old", 1), revision("bad", 2), revision("new", 3)
+REVISIONS = {"OLD": OLD, "BAD": BAD, "NEW": NEW}
+CLASH = {**NEW, "data": {"spec": {"template": template("else")}}}
+"""Has the name that NEW would get, and keeps something else."""
+
+NAMES = {meta.name_of(made): word for word, made in REVISIONS.items()}
+LATE_S = 1000.0
 
 
 def pod(ordinal: int, words: list[str]) -> MutableObj:
     name = f"web-{ordinal}"
-    made = OLD if "old" in words else NEW
+    made = OLD if "old" in words else BAD if "bad" in words else NEW
     labels = {
         **LABELS,
         "statefulset.kubernetes.io/pod-name": "x" if "renamed" in words else name,
         "apps.kubernetes.io/pod-index": str(ordinal),
         "controller-revision-hash": meta.name_of(made),
     }
+    if "primary" in words:
+        labels["role"] = "primary"
     if "gone-labels" in words:
         labels.pop("app")
     metadata: MutableObj = {
@@ -119,11 +141,24 @@ def pod(ordinal: int, words: list[str]) -> MutableObj:
 def pod_status(words: list[str]) -> MutableObj:
     phases = {"pending": "Pending", "failed": "Failed", "succeeded": "Succeeded"}
     phase = next((phases[w] for w in words if w in phases), "Running")
-    if "ready" not in words and "fresh" not in words:
-        return {"phase": phase}
-    since = NOW - (2 if "fresh" in words else 1000)
-    ready = {"type": "Ready", "status": "True", "lastTransitionTime": meta.format_time(since)}
-    return {"phase": phase, "conditions": [ready]}
+    status: MutableObj = {"phase": phase}
+    if "ready" in words or "fresh" in words:
+        status["conditions"] = [ready_since(NOW - (2 if "fresh" in words else 1000), "True")]
+    elif "late" in words:
+        status["conditions"] = [ready_since(NOW - LATE_S, "False")]
+    elif "nonode" in words:
+        reason = {"status": "False", "reason": "Unschedulable"}
+        status["conditions"] = [{"type": "PodScheduled", **reason}]
+    waiting = {"image": "ErrImagePull", "crash": "CrashLoopBackOff"}
+    for word in words:
+        if word in waiting:
+            state = {"waiting": {"reason": waiting[word]}}
+            status["containerStatuses"] = [{"name": "nginx", "state": state}]
+    return status
+
+
+def ready_since(at: float, status: str) -> MutableObj:
+    return {"type": "Ready", "status": status, "lastTransitionTime": meta.format_time(at)}
 
 
 def claim(ordinal: int, words: list[str]) -> MutableObj:
@@ -145,50 +180,111 @@ def claim(ordinal: int, words: list[str]) -> MutableObj:
         metadata["ownerReferences"] = owners
     if "going" in words:
         metadata["deletionTimestamp"] = meta.format_time(NOW)
-    return {"metadata": metadata}
+    made: MutableObj = {"metadata": metadata}
+    if "labelled" in words:
+        metadata["labels"] = LABELS
+    sizes = next((word for word in words if word.endswith("Gi")), "")
+    if sizes:
+        has, _, asked = sizes.partition(">")
+        requests = {"requests": {"storage": asked or has}}
+        name = "fixed" if "fixed" in words else "standard"
+        made["spec"] = {"storageClassName": name, "resources": requests}
+        made["status"] = {"phase": "Bound", "capacity": {"storage": has}}
+    return made
 
 
-def observed(case: Mapping[str, Any]) -> Observed:
+def wanted_set(case: Mapping[str, Any]) -> MutableObj:
+    """The set of a case, with its status."""
     found = base_set()
     wanted = dict(case.get("set") or {})
     if wanted.pop("deleting", False):
         found["metadata"]["deletionTimestamp"] = meta.format_time(NOW)
     found["spec"] |= wanted
-    names = {word: name for name, word in NAMES.items()}
+    if "template" in case:
+        found["spec"]["template"] = template(case["template"])
+    options = {f"petset.dev/{k}": v for k, v in (case.get("annotations") or {}).items()}
+    found["metadata"]["annotations"] = options
+    found["metadata"]["finalizers"] = case.get("finalizers") or []
+    if "size" in case:
+        options[setoptions.CLAIMS_EDITED] = "2"
+        storage = {"requests": {"storage": case["size"]}}
+        found["spec"]["volumeClaimTemplates"][0]["spec"]["resources"] = storage
     status: MutableObj = {
         "observedGeneration": 2,
         "currentRevision": "NEW",
         "updateRevision": "NEW",
     }
     status |= case.get("status") or {}
+    names = {word: name for name, word in NAMES.items()}
     for field in ("currentRevision", "updateRevision"):
         status[field] = names[status[field]]
     found["status"] = status
+    return found
+
+
+def history(case: Mapping[str, Any]) -> tuple[MutableObj, ...]:
+    used = {word.upper() for words in (case.get("pods") or {}).values() for word in words.split()}
+    listed = [*case.get("revisions", ["OLD", "NEW"]), *(used & {"OLD", "BAD"})]
+    known = [CLASH] if "CLASH" in listed else []
+    for word, made in REVISIONS.items():
+        if word in listed:
+            proven = word in case.get("proven", ["OLD", "NEW"])
+            annotations = {heal.PROVEN: "true"} if proven else {}
+            known.append({**made, "metadata": {**made["metadata"], "annotations": annotations}})
+    return tuple(known)
+
+
+def failures(case: Mapping[str, Any]) -> Iterator[tuple[int, Failure]]:
+    for ordinal, words in (case.get("failures") or {}).items():
+        count, ago = words.split()
+        at = NOW - float(ago)
+        yield int(ordinal), Failure(f"pod-{ordinal}", int(count), at, at - 60, ago == "0")
+
+
+def observed(case: Mapping[str, Any]) -> Observed:
     pods = {int(o): str(words).split() for o, words in (case.get("pods") or {}).items()}
     claims: dict[int, list[str]] = {o: [] for o in pods}
     claims |= {int(o): str(words).split() for o, words in (case.get("claims") or {}).items()}
     made = [claim(o, words) for o, words in claims.items() if "none" not in words]
-    return Observed(
-        found,
+    seen = Observed(
+        wanted_set(case),
         tuple(pod(o, words) for o, words in pods.items()),
-        (OLD, NEW),
+        history(case),
         {meta.name_of(c): c for c in made},
         may_adopt=True,
+        failures=dict(failures(case)),
+        growing=frozenset({"standard"}),
     )
+    if not case.get("again"):
+        return seen
+    before = plan(seen, NOW - 1).status
+    assert isinstance(before, Patch)
+    return replace(seen, set={**seen.set, "status": before.patch["status"]})
 
 
-def show(made: Plan) -> Iterator[str]:
+def show(made: Plan, *, messages: bool) -> Iterator[str]:
     """A plan as text."""
     for action in made.actions:
-        yield from show_action(action, "  ")
+        yield from (named(line) for line in show_action(action, "  "))
     if isinstance(made.status, Patch):
-        fields = made.status.patch["status"]
+        fields = dict(made.status.patch["status"])
+        conditions = fields.pop("conditions")
         words = [f"{k}={NAMES.get(v, v)}" for k, v in fields.items()]
         yield "  status " + " ".join(words)
+        told = [f"{c['type']}={c['status']}/{c.get('reason', '')}" for c in conditions]
+        yield "  conditions " + " ".join(told)
+        for condition in conditions if messages else ():
+            yield named(f"    {condition['type']}: {condition['message']}".rstrip())
     if made.requeue_after_s is not None:
         yield f"  look again after {made.requeue_after_s:g} s"
     if not made.actions and made.status is None and made.requeue_after_s is None:
         yield "  nothing"
+
+
+def named(line: str) -> str:
+    for name, word in NAMES.items():
+        line = line.replace(name, word)
+    return line
 
 
 def show_action(action: Action, indent: str) -> Iterator[str]:
@@ -206,6 +302,8 @@ def show_action(action: Action, indent: str) -> Iterator[str]:
             extra = ""
             if resource == "pods":
                 extra = " " + NAMES[obj["metadata"]["labels"]["controller-revision-hash"]]
+            if resource == "controllerrevisions.apps":
+                extra = f" number={obj['revision']}"
             yield f"{indent}create {resource} {obj['metadata']['name']}{extra}{owners_of(obj)}"
         case Delete(resource, _, name, uid):
             yield f"{indent}delete {resource} {name} uid={uid}"
@@ -213,7 +311,10 @@ def show_action(action: Action, indent: str) -> Iterator[str]:
             yield f"{indent}patch {resource} {name} {show_patch(patch)}"
         case Emit(_, kind, reason, message):
             yield f"{indent}{kind} {reason}: {message}"
-        case Update() | Bind() | External():
+        case Update(resource, obj):
+            image = obj["spec"]["template"]["spec"]["containers"][0]["image"]
+            yield f"{indent}update {resource} {meta.name_of(obj)} image={image}"
+        case Bind() | External():
             raise AssertionError(f"not an action of this controller: {action}")
 
 
@@ -237,7 +338,8 @@ def render(path: Path) -> str:
         seen = observed(case)
         made = plan(seen, NOW)
         assert made == plan(seen, NOW)
-        text += f"{case['title']}\n" + "".join(f"{line}\n" for line in show(made)) + "\n"
+        lines = show(made, messages=bool(case.get("messages")))
+        text += f"{case['title']}\n" + "".join(f"{line}\n" for line in lines) + "\n"
     return text
 
 

@@ -3,6 +3,7 @@
 from functools import partial
 
 from petset.api import errors, meta, registry
+from petset.api.apps.v1.setoptions import FINALIZER as ORDERED
 from petset.api.meta import Obj
 from petset.api.resource import Resource
 from petset.client.cache import Cache
@@ -129,8 +130,10 @@ class Garbage(Controller[Observed]):
         if owner is None:
             self._graph.note_absent(uid)
             return Owner.ABSENT
-        waits = meta.is_deleting(owner) and FOREGROUND in finalizers_of(owner)
-        return Owner.WAITING if waits else Owner.SOLID
+        finalizers = finalizers_of(owner)
+        waits = meta.is_deleting(owner) and FOREGROUND in finalizers
+        held = ORDERED in finalizers  # its own controller stops its dependents, in order
+        return Owner.WAITING if waits and not held else Owner.SOLID
 
     async def _look(self, kind: Resource, obj: Obj, reference: Obj) -> Obj | None:
         namespace = meta.namespace_of(obj) if kind.namespaced else ""

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from petset.api import errors, meta, selectors
 from petset.api.meta import Obj
 from petset.client.queue import Queue
-from petset.controllers.statefulset import identity, storage
+from petset.controllers.statefulset import backoff, growth, identity, storage
+from petset.controllers.statefulset.backoff import Failure
 from petset.controllers.statefulset.plan import RESOURCE, Observed, plan, wants_adoption
 from petset.controllers.statefulset.spec import read
-from petset.reconcile import revisions
+from petset.reconcile import owners, podtemplate, revisions
 from petset.reconcile.actions import Plan
 from petset.reconcile.context import Context
 from petset.reconcile.loop import Controller
@@ -29,12 +30,15 @@ class StatefulSets(Controller[Observed]):
         self._pods = ctx.informers.cache("pods")
         self._claims = ctx.informers.cache(storage.RESOURCE)
         self._revisions = ctx.informers.cache(revisions.RESOURCE)
-        self.caches = (self._sets, self._pods, self._claims, self._revisions)
+        self._classes = ctx.informers.cache(growth.CLASSES)
+        self.caches = (self._sets, self._pods, self._claims, self._revisions, self._classes)
+        self._clock = ctx.clock
+        self._failures: dict[str, dict[int, Failure]] = {}
         self._pods.add_index(_OWNER, controller_uids)
         self._pods.add_index(_ORPHAN, orphan_namespaces)
 
     def watch(self, queue: Queue) -> None:
-        """Sets by themselves; pods by owner, selector and name; claims when they go."""
+        """Sets by themselves; pods by owner, selector and name; claims when they go or grow."""
 
         def on_set(old: Obj | None, new: Obj | None) -> None:
             queue.add(meta.key_of(new or old or {}))
@@ -44,7 +48,7 @@ class StatefulSets(Controller[Observed]):
                 queue.add(key)
 
         def on_claim(old: Obj | None, new: Obj | None) -> None:
-            if new is None and old is not None:
+            if old is not None and (new is None or _capacity(new) != _capacity(old)):
                 for key in self._sets_of_claim(old):
                     queue.add(key)
 
@@ -57,6 +61,7 @@ class StatefulSets(Controller[Observed]):
         namespace, _, name = key.partition("/")
         found = self._sets.get(namespace, name)
         if found is None:
+            self._failures.pop(key, None)
             return None
         pods = tuple(self._pods_of(found))
         history = tuple(self._revisions.list(namespace))
@@ -66,11 +71,34 @@ class StatefulSets(Controller[Observed]):
             revisions=history,
             claims=self._claims_of(found, pods),
             may_adopt=await self._may_adopt(found, (*pods, *history)),
+            failures=self._note_failures(key, meta.uid_of(found), pods),
+            growing=self._growing(found),
         )
 
     def plan(self, seen: Observed, now: float) -> Plan:
         """See `plan.plan`."""
         return plan(seen, now)
+
+    def finish(self, key: str, seen: Observed) -> None:
+        """The events of the plan went out."""
+        if key in self._failures and seen.failures:
+            self._failures[key] = backoff.told(self._failures[key])
+
+    def _note_failures(self, key: str, uid: str, pods: Iterable[Obj]) -> dict[int, Failure]:
+        """Remember the set's pods that have failed; a restart of the controllers forgets them."""
+        own = (pod for pod in pods if owners.is_controlled_by(pod, uid))
+        failed = [(identity.ordinal_of(p), p) for p in own if podtemplate.is_finished(p)]
+        known = self._failures.get(key) or {}
+        if known or failed:
+            self._failures[key] = known = backoff.noted(known, failed, self._clock.now())
+        return known
+
+    def _growing(self, found: Obj) -> frozenset[str]:
+        """The storage classes that allow growth, if the set needs to know."""
+        if not growth.is_edited(read(found)):
+            return frozenset()
+        classes = self._classes.list()
+        return frozenset(meta.name_of(c) for c in classes if c.get("allowVolumeExpansion"))
 
     def _pods_of(self, found: Obj) -> Iterable[Obj]:
         namespace, uid = meta.namespace_of(found), meta.uid_of(found)
@@ -130,6 +158,10 @@ class StatefulSets(Controller[Observed]):
             prefixes = tuple(f"{meta.name_of(t)}-{meta.name_of(found)}-" for t in templates)
             if prefixes and meta.name_of(claim).startswith(prefixes):
                 yield meta.key_of(found)
+
+
+def _capacity(claim: Obj) -> object:
+    return (claim.get("status") or {}).get("capacity")
 
 
 def controller_uids(obj: Obj) -> Iterable[str]:

@@ -1,6 +1,7 @@
 """Names, ordinals and labels of the pods of a set. Pure.
 
-Rules: workload-semantics 1.8.
+Rules: workload-semantics 1.8. Beyond them: where a label's value or a hostname would get longer
+than 63 characters, so that upstream can't run the set, it is shortened (`short`).
 """
 
 import re
@@ -13,7 +14,24 @@ from petset.reconcile import podtemplate, revisions
 POD_NAME_LABEL = "statefulset.kubernetes.io/pod-name"
 POD_INDEX_LABEL = "apps.kubernetes.io/pod-index"
 ORDINAL_MAX = 2**31 - 1
+SHORT_MAX = 63
+"""Longest label value, and longest hostname."""
+
 _MEMBER = re.compile(r"(.*)-([0-9]+)", re.DOTALL)
+
+
+def short(text: str) -> str:
+    """A text as label value and hostname: what comes before the last dash is cut where needed.
+
+    The cut part ends in a hash of the whole of it, so that different texts stay different, and the
+    ordinal or the revision's hash after the last dash stays readable.
+    """
+    if len(text) <= SHORT_MAX:
+        return text
+    head, _, tail = text.rpartition("-")
+    hash_text = revisions.safe_encode(str(revisions.fnv1_32(head.encode())))
+    room = SHORT_MAX - len(hash_text) - len(tail) - 2
+    return f"{head[:room].rstrip('-.')}-{hash_text}-{tail}"
 
 
 def pod_name(set_name: str, ordinal: int) -> str:
@@ -40,8 +58,13 @@ def is_member(spec: Spec, pod: Obj) -> bool:
 
 
 def revision_of(pod: Obj) -> str:
-    """The name of the revision that the pod was made from."""
+    """The revision that the pod was made from, as its label has it (see `label_of`)."""
     return meta.labels_of(pod).get(revisions.REVISION_LABEL, "")
+
+
+def label_of(revision: Obj) -> str:
+    """What the pods made from a revision have in their label: its name, short."""
+    return short(meta.name_of(revision))
 
 
 def has_identity(spec: Spec, pod: Obj) -> bool:
@@ -55,13 +78,13 @@ def has_identity(spec: Spec, pod: Obj) -> bool:
         and parent == spec.name
         and meta.name_of(pod) == pod_name(spec.name, ordinal)
         and meta.namespace_of(pod) == spec.namespace
-        and meta.labels_of(pod).get(POD_NAME_LABEL) == meta.name_of(pod)
+        and meta.labels_of(pod).get(POD_NAME_LABEL) == short(meta.name_of(pod))
     )
 
 
 def identity_labels(spec: Spec, ordinal: int) -> dict[str, str]:
     """The labels that tell which pod of the set it is."""
-    name = pod_name(spec.name, ordinal)
+    name = short(pod_name(spec.name, ordinal))
     return {POD_NAME_LABEL: name, POD_INDEX_LABEL: str(ordinal)}
 
 
@@ -77,9 +100,9 @@ def new_pod(spec: Spec, ordinal: int, revision: Obj) -> MutableObj:
     pod["metadata"]["labels"] = {
         **(pod["metadata"].get("labels") or {}),
         **identity_labels(spec, ordinal),
-        revisions.REVISION_LABEL: meta.name_of(revision),
+        revisions.REVISION_LABEL: label_of(revision),
     }
-    pod["spec"]["hostname"] = name
+    pod["spec"]["hostname"] = short(name)
     if spec.service_name:
         pod["spec"]["subdomain"] = spec.service_name
     return pod

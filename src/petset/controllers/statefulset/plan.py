@@ -1,18 +1,29 @@
 """What to do next for one StatefulSet. Pure.
 
-Rules: workload-semantics 1.13. All actions that are safe now are planned at once; what has to be
-waited for ends the plan, and the change that ends the wait brings the next plan.
+Rules: workload-semantics 1.13; what is beyond them is in heal, backoff, ending and growth. All
+actions that are safe now are planned at once; what has to be waited for ends the plan, and the
+change that ends the wait brings the next plan.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from petset.api import meta, selectors
 from petset.api.meta import Obj
-from petset.controllers.statefulset import identity, rollout, status, steps
+from petset.controllers.statefulset import (
+    conditions,
+    ending,
+    growth,
+    heal,
+    identity,
+    rollout,
+    status,
+    steps,
+)
+from petset.controllers.statefulset.backoff import Failure
 from petset.controllers.statefulset.spec import RESOURCE, Spec, read
 from petset.controllers.statefulset.status import Status
-from petset.controllers.statefulset.steps import World
+from petset.controllers.statefulset.world import World, is_healthy
 from petset.reconcile import owners, podtemplate, revisions
 from petset.reconcile.actions import Action, Parallel, Plan
 from petset.reconcile.owners import Claims
@@ -32,6 +43,8 @@ class Observed:
         revisions: every ControllerRevision of its namespace.
         claims: claims by name; those of all ordinals in range and of all pods at least.
         may_adopt: whether a live look found the set there, with this uid and not being deleted.
+        failures: what is remembered of pods that have failed, by ordinal.
+        growing: names of the storage classes that allow claims to grow.
     """
 
     set: Obj
@@ -39,6 +52,8 @@ class Observed:
     revisions: tuple[Obj, ...]
     claims: Mapping[str, Obj]
     may_adopt: bool = False
+    failures: Mapping[int, Failure] = field(default_factory=dict)
+    growing: frozenset[str] = frozenset()
 
 
 def plan(seen: Observed, now: float) -> Plan:
@@ -54,16 +69,22 @@ def plan(seen: Observed, now: float) -> Plan:
     )
     observed = _count(spec, resolved, pods.kept, now)
     if meta.is_deleting(seen.set):
-        return Plan(status=status.write(spec, observed))
+        told = conditions.stored(spec)
+        return Plan(tuple(ending.stop(spec, pods.kept)), status.write(spec, observed, told))
     world = _world(spec, seen, resolved, pods.kept, now)
+    told = conditions.of(world)
     actions, reached = _sync(world, observed)
-    first = [*_ownership(spec, pods, history), *resolved.actions]
+    first = [*_ownership(spec, pods, history), *resolved.actions, *ending.hold(spec)]
+    first += heal.prove(spec, resolved, observed)
     first += _truncation(spec, resolved, pods.kept)
+    last = growth.follow(spec, seen.claims, seen.growing)
+    if (back := heal.going_back(world, resolved.listed)) is not None:
+        last.append(heal.go_back(spec, resolved.update, back))
     return Plan(
-        actions=(*first, *actions),
-        status=status.write(spec, status.completed(spec, reached)),
-        status_if_failed=status.write(spec, status.completed(spec, observed)),
-        requeue_after_s=_next_look(spec, pods.kept, now),
+        actions=(*first, *conditions.events(world, told), *actions, *last),
+        status=status.write(spec, status.completed(spec, reached), told),
+        status_if_failed=status.write(spec, status.completed(spec, observed), told),
+        requeue_after_s=_next_look(world, pods.kept),
     )
 
 
@@ -120,6 +141,8 @@ def _world(
         condemned=tuple(by_ordinal[ordinal] for ordinal in condemned),
         claims=seen.claims,
         occupied=frozenset(map(meta.name_of, seen.pods)) - frozenset(map(meta.name_of, pods)),
+        proven=heal.proven(resolved.listed),
+        failures=seen.failures,
     )
 
 
@@ -130,11 +153,13 @@ def _sync(world: World, counted: Status) -> tuple[list[Action], Status]:
 def _ordered(world: World, counted: Status) -> tuple[list[Action], Status]:
     """OrderedReady: low to high until one has to be waited for; then shrink; then roll."""
     actions: list[Action] = []
-    for ordinal, pod in world.slots:
-        step = steps.for_slot(world, ordinal, pod)
+    for index in range(len(world.slots)):
+        step = steps.for_slot(world, index)
         actions += step.actions
         if step.created:
             counted = counted.created(step.created)
+        if step.deleted:
+            counted = counted.deleted(step.deleted)
         if step.wait:
             return actions, counted
     actions += steps.condemned_owners(world)
@@ -153,8 +178,8 @@ def _ordered(world: World, counted: Status) -> tuple[list[Action], Status]:
 def _parallel(world: World, counted: Status) -> tuple[list[Action], Status]:
     """Parallel: everything at once, whatever the health; a roll keeps to its budget."""
     made: list[Action] = []
-    for ordinal, pod in world.slots:
-        step = steps.for_slot(world, ordinal, pod)
+    for index in range(len(world.slots)):
+        step = steps.for_slot(world, index)
         made += steps.bundle(step.actions)
         if step.created:
             counted = counted.created(step.created)
@@ -171,7 +196,7 @@ def _parallel(world: World, counted: Status) -> tuple[list[Action], Status]:
 
 
 def _victims(world: World) -> list[Obj]:
-    update = meta.name_of(world.update)
+    update = identity.label_of(world.update)
     slots = [_slot(world, pod, update) for _, pod in world.slots]
     pods = [pod for _, pod in world.slots]
     return [pod for i in rollout.victims(world.spec, slots) if (pod := pods[i]) is not None]
@@ -182,18 +207,38 @@ def _slot(world: World, pod: Obj | None, update: str) -> rollout.Slot:
         return rollout.Slot(stale=False, available=False, terminating=False)
     return rollout.Slot(
         stale=identity.revision_of(pod) != update,
-        available=steps.is_healthy(world, pod),
+        available=is_healthy(world, pod),
         terminating=meta.is_deleting(pod) or podtemplate.is_finished(pod),
+        primary=_is_primary(world.spec, pod),
     )
+
+
+def _is_primary(spec: Spec, pod: Obj) -> bool:
+    if spec.options.primary is None:
+        return False
+    label, value = spec.options.primary
+    return meta.labels_of(pod).get(label) == value
 
 
 def _truncation(spec: Spec, resolved: Resolved, pods: Iterable[Obj]) -> list[Action]:
     live = {meta.name_of(resolved.current), meta.name_of(resolved.update)}
-    live |= {identity.revision_of(pod) for pod in pods}
+    used = {identity.revision_of(pod) for pod in pods}
+    live |= {meta.name_of(r) for r in resolved.listed if identity.label_of(r) in used}
+    if spec.options.rollback:
+        back = heal.fallback(resolved.update, resolved.listed)
+        live |= {meta.name_of(back)} if back is not None else set()
     return revisions.truncate(resolved.listed, live, spec.history_limit)
 
 
-def _next_look(spec: Spec, pods: Iterable[Obj], now: float) -> float | None:
-    """Seconds until a ready pod has been ready for long enough; None when none is waited for."""
-    times = (podtemplate.available_at(pod, spec.min_ready_s) for pod in pods)
-    return min((at - now for at in times if at is not None and at > now), default=None)
+def _next_look(world: World, pods: Iterable[Obj]) -> float | None:
+    """Seconds until time alone changes something; None when nothing is waited for.
+
+    That is: a Ready pod has been so for long enough, one has taken too long, or a failed one has
+    been kept for long enough.
+    """
+    ready = (podtemplate.available_at(pod, world.spec.min_ready_s) for pod in pods)
+    times = [at - world.now for at in ready if at is not None and at > world.now]
+    times += steps.kept_for(world)
+    if (late := conditions.next_look(world)) is not None:
+        times.append(late)
+    return min(times, default=None)

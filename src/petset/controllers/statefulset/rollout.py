@@ -18,24 +18,32 @@ class Slot:
         stale: a pod is there and has another revision than the update revision.
         available: it is Running, Ready for long enough, and not going.
         terminating: it is going already (or the same plan deletes it).
+        primary: it is labelled as the one to be rolled last.
     """
 
     stale: bool
     available: bool
     terminating: bool
+    primary: bool = False
 
 
-def wants_current(spec: Spec, ordinal: int, current_replicas: int) -> bool:
-    """Whether a new pod of `ordinal` is made from the current revision, not the update one.
+def current_replicas(spec: Spec) -> int:
+    """status.currentReplicas as it was read."""
+    return int((spec.obj.get("status") or {}).get("currentReplicas") or 0)
+
+
+def wants_current(spec: Spec, index: int, current_replicas: int) -> bool:
+    """Whether a new pod is made from the current revision, not the update one.
 
     Args:
-        current_replicas: status.currentReplicas as it was read.
+        index: of the pod's ordinal among those in range.
+        current_replicas: status.currentReplicas, as it is when the pod is made.
     """
     if spec.strategy != "RollingUpdate":
         return False
     if spec.rolling_update is None:
-        return ordinal < spec.start + current_replicas
-    return ordinal < spec.start + spec.partition
+        return index < current_replicas
+    return index < spec.partition
 
 
 def budget_of(spec: Spec) -> int:
@@ -50,7 +58,7 @@ def budget_of(spec: Spec) -> int:
 
 def victims(spec: Spec, slots: Sequence[Slot]) -> list[int]:
     """Indexes of the slots whose pods a rolling update deletes now, in the order of deletion."""
-    if spec.strategy != "RollingUpdate":
+    if spec.strategy != "RollingUpdate" or spec.options.paused:
         return []
     movable = [
         i
@@ -59,7 +67,15 @@ def victims(spec: Spec, slots: Sequence[Slot]) -> list[int]:
     ]
     room = budget_of(spec) - sum(1 for slot in slots if not slot.available)
     if spec.ordered:
-        return movable[: max(0, room)]
+        return _primary_last(movable, slots)[: max(0, room)]
     broken = [i for i in movable if not slots[i].available]
     healthy = [i for i in movable if slots[i].available]
-    return broken + healthy[: max(0, room)]
+    return broken + _primary_last(healthy, slots)[: max(0, room)]
+
+
+def _primary_last(movable: list[int], slots: Sequence[Slot]) -> list[int]:
+    """Without the primary, as long as anything else is to be rolled or is not available."""
+    others = [i for i in movable if not slots[i].primary]
+    if others or any(not slot.available for slot in slots):
+        return others
+    return movable

@@ -1,10 +1,13 @@
 """The spec of a StatefulSet with its defaults, as the other parts read it. Pure."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from petset.api import meta
+from petset.api.apps.v1 import setoptions
+from petset.api.apps.v1.setoptions import Options
 from petset.api.meta import MutableObj, Obj
 
 RESOURCE = "statefulsets.apps"
@@ -17,7 +20,8 @@ class Spec:
     """What a set asks for.
 
     Attributes:
-        start: the first ordinal.
+        ordinals: those that shall exist, ascending; reserved ones are left out.
+        options: what the set asks for beyond Kubernetes.
         ordered: OrderedReady (False: Parallel).
         rolling_update: the struct `spec.updateStrategy.rollingUpdate`, None when absent.
         max_unavailable: number, or text with `%`.
@@ -27,7 +31,7 @@ class Spec:
     name: str
     namespace: str
     replicas: int
-    start: int
+    ordinals: Sequence[int]
     ordered: bool
     strategy: str
     rolling_update: Mapping[str, Any] | None
@@ -40,11 +44,7 @@ class Spec:
     claim_templates: tuple[Obj, ...]
     service_name: str
     match_labels: Mapping[str, str]
-
-    @property
-    def ordinals(self) -> range:
-        """The ordinals that shall exist."""
-        return range(self.start, self.start + self.replicas)
+    options: Options
 
     @property
     def reference(self) -> MutableObj:
@@ -63,12 +63,15 @@ def read(obj: Obj) -> Spec:
     strategy = spec.get("updateStrategy") or {}
     rolling = strategy.get("rollingUpdate")
     retention = spec.get("persistentVolumeClaimRetentionPolicy") or {}
+    replicas = _number(spec.get("replicas"), 1)
+    start = _number((spec.get("ordinals") or {}).get("start"), 0)
+    options = setoptions.read(meta.annotations_of(obj))
     return Spec(
         obj=obj,
         name=meta.name_of(obj),
         namespace=meta.namespace_of(obj),
-        replicas=_number(spec.get("replicas"), 1),
-        start=_number((spec.get("ordinals") or {}).get("start"), 0),
+        replicas=replicas,
+        ordinals=_ordinals(start, replicas, options.reserved),
         ordered=spec.get("podManagementPolicy") != "Parallel",
         strategy=strategy.get("type") or "RollingUpdate",
         rolling_update=rolling,
@@ -81,7 +84,16 @@ def read(obj: Obj) -> Spec:
         claim_templates=tuple(spec.get("volumeClaimTemplates") or ()),
         service_name=spec.get("serviceName") or "",
         match_labels=(spec.get("selector") or {}).get("matchLabels") or {},
+        options=options,
     )
+
+
+def _ordinals(start: int, count: int, reserved: frozenset[int]) -> Sequence[int]:
+    """The lowest `count` ordinals from `start` on that are not reserved."""
+    if not reserved:
+        return range(start, start + count)
+    free = (ordinal for ordinal in itertools.count(start) if ordinal not in reserved)
+    return tuple(itertools.islice(free, count))
 
 
 def _number(value: Any, default: int) -> int:

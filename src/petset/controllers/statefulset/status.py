@@ -1,9 +1,10 @@
 """The status of a set: counters, completion, and whether it has to be written. Pure.
 
-Rules: workload-semantics 1.1 and 1.16.
+Rules: workload-semantics 1.1 and 1.16. Beyond them: a set that is rolled by hand (OnDelete) is
+complete as well once every pod is new and Ready; conditions are told (`conditions`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from petset.api import meta
@@ -39,7 +40,7 @@ class Status:
     updated: int = 0
 
     def created(self, revision: str) -> "Status":
-        """One pod of `revision` more."""
+        """One pod of `revision` (as pods are labelled) more."""
         return replace(self._counted(revision, 1), replicas=self.replicas + 1)
 
     def deleted(self, revision: str) -> "Status":
@@ -49,8 +50,8 @@ class Status:
     def _counted(self, revision: str, by: int) -> "Status":
         return replace(
             self,
-            current=max(0, self.current + by * (revision == self.current_revision)),
-            updated=max(0, self.updated + by * (revision == self.update_revision)),
+            current=max(0, self.current + by * (revision == identity.short(self.current_revision))),
+            updated=max(0, self.updated + by * (revision == identity.short(self.update_revision))),
         )
 
 
@@ -73,8 +74,7 @@ def count(spec: Spec, pods: Iterable[Obj], empty: Status, now: float) -> Status:
 def completed(spec: Spec, status: Status) -> Status:
     """Make the update revision the current one once every pod has it and is ready."""
     if (
-        spec.strategy == "RollingUpdate"
-        and status.updated == status.replicas
+        status.updated == status.replicas
         and status.replicas == spec.replicas
         and status.ready == spec.replicas
     ):
@@ -82,8 +82,12 @@ def completed(spec: Spec, status: Status) -> Status:
     return status
 
 
-def write(spec: Spec, status: Status) -> Patch | None:
-    """The patch of the status; None when nothing of weight has changed."""
+def write(spec: Spec, status: Status, conditions: Sequence[Obj]) -> Patch | None:
+    """The patch of the status; None when nothing of weight has changed.
+
+    Args:
+        conditions: all that the status is to have.
+    """
     stored = spec.obj.get("status") or {}
     generation = int((spec.obj.get("metadata") or {}).get("generation") or 0)
     fields: MutableObj = {
@@ -96,9 +100,11 @@ def write(spec: Spec, status: Status) -> Patch | None:
         "currentRevision": status.current_revision,
         "updateRevision": status.update_revision,
         "collisionCount": status.collision_count,
+        "conditions": list(conditions),
     }
+    known = list(stored.get("conditions") or ()) == list(conditions)
     newer = generation > int(stored.get("observedGeneration") or 0)
-    if not newer and all(_same(stored, fields, name) for name in _COMPARED):
+    if known and not newer and all(_same(stored, fields, name) for name in _COMPARED):
         return None
     return Patch(
         RESOURCE,

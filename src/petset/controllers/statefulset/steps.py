@@ -3,36 +3,17 @@
 Rules: workload-semantics 1.13, points 8 to 10; words of events: 1.17.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from petset.api import meta
 from petset.api.meta import MutableObj, Obj
-from petset.controllers.statefulset import identity, rollout, storage
+from petset.controllers.statefulset import backoff, heal, identity, rollout, storage
 from petset.controllers.statefulset.spec import Spec
+from petset.controllers.statefulset.world import World, is_healthy
 from petset.reconcile import actions as acts
 from petset.reconcile import owners, podtemplate
 from petset.reconcile.actions import Action, Create, Delete, Emit, Patch, Reported
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """A set with its pods sorted into places.
-
-    Attributes:
-        slots: (ordinal, pod or None) of the ordinals in range, ascending.
-        condemned: pods outside the range, highest ordinal first.
-        occupied: names of pods that are not the set's; their ordinals wait until they are gone.
-    """
-
-    spec: Spec
-    now: float
-    current: Obj
-    update: Obj
-    slots: tuple[tuple[int, Obj | None], ...]
-    condemned: tuple[Obj, ...]
-    claims: Mapping[str, Obj]
-    occupied: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +22,64 @@ class Step:
 
     Attributes:
         wait: in ordered sets nothing further may happen now.
-        created: name of the revision of the pod that the actions create, "" for none.
+        created: revision of the pod that the actions create (as it is labelled), "" for none.
+        deleted: revision of the pod that the actions delete and that is not counted as gone yet.
     """
 
     actions: tuple[Action, ...] = ()
     wait: bool = False
     created: str = ""
+    deleted: str = ""
 
 
-def is_healthy(world: World, pod: Obj) -> bool:
-    """Running, Ready for long enough, and not going."""
-    return (
-        podtemplate.is_running_and_ready(pod)
-        and podtemplate.is_available(pod, world.spec.min_ready_s, world.now)
-        and not meta.is_deleting(pod)
-    )
-
-
-def for_slot(world: World, ordinal: int, pod: Obj | None) -> Step:
-    """The step of an ordinal in range."""
+def for_slot(world: World, index: int) -> Step:
+    """The step of the ordinal of slot `index`."""
+    ordinal, pod = world.slots[index]
     if pod is None:
-        return _create(world, ordinal)
+        return _create(world, index)
     if podtemplate.is_finished(pod):
-        return Step(() if meta.is_deleting(pod) else (delete(world.spec, pod),), wait=True)
+        return Step(tuple(_replace(world, ordinal, pod)), wait=True)
     claims: tuple[Action, ...] = ()
     if podtemplate.phase_of(pod) == "Pending":
         claims = tuple(_missing_claims(world, ordinal))
-    if world.spec.ordered and not is_healthy(world, pod):
-        return Step(claims, wait=True)
-    return Step((*claims, *_repair(world, ordinal, pod)))
+    if not world.spec.ordered or is_healthy(world, pod):
+        return Step((*claims, *_repair(world, ordinal, pod)))
+    if (why := heal.replaces(world, index, pod)) is not None:
+        gone = (heal.told(world, pod, why), delete(world.spec, pod))
+        return Step(gone, wait=True, deleted=identity.revision_of(pod))
+    return Step(claims, wait=True)
+
+
+def _replace(world: World, ordinal: int, pod: Obj) -> list[Action]:
+    """Delete a pod that has ended, or tell that this has to wait."""
+    if meta.is_deleting(pod):
+        return []
+    failure = world.failures.get(ordinal)
+    if failure is None or failure.uid != meta.uid_of(pod):
+        return [delete(world.spec, pod)]
+    delay_s = backoff.delay_s(failure)
+    if failure.at + delay_s <= world.now:
+        return [delete(world.spec, pod)]
+    if not failure.is_new:
+        return []
+    message = (
+        f"Pod {meta.name_of(pod)} has failed {failure.count} times in a row: it is made again in "
+        f"{delay_s:.0f} s"
+    )
+    return [_warning(world.spec, "BackOff", message)]
+
+
+def kept_for(world: World) -> list[float]:
+    """For how many more seconds each failed pod is kept."""
+    kept: list[float] = []
+    for ordinal, pod in world.slots:
+        failure = world.failures.get(ordinal)
+        if pod is None or failure is None or meta.uid_of(pod) != failure.uid:
+            continue
+        left = failure.at + backoff.delay_s(failure) - world.now
+        if left > 0 and podtemplate.is_finished(pod) and not meta.is_deleting(pod):
+            kept.append(left)
+    return kept
 
 
 def bundle(actions: Sequence[Action]) -> list[Action]:
@@ -108,8 +118,8 @@ def condemned_owners(world: World) -> list[Action]:
     return found
 
 
-def _create(world: World, ordinal: int) -> Step:
-    spec = world.spec
+def _create(world: World, index: int) -> Step:
+    spec, (ordinal, _) = world.spec, world.slots[index]
     name = identity.pod_name(spec.name, ordinal)
     if name in world.occupied:
         return Step(wait=True)
@@ -121,9 +131,7 @@ def _create(world: World, ordinal: int) -> Step:
         why = f"claim {going[0]} is being deleted"
         message = f"create Pod {name} in {_set(spec)} failed error: {why}"
         return Step((_warning(spec, "FailedCreate", message),), wait=True)
-    current_replicas = int((spec.obj.get("status") or {}).get("currentReplicas") or 0)
-    old = rollout.wants_current(spec, ordinal, current_replicas)
-    revision = world.current if old else world.update
+    revision = world.current if _gets_current(world, index) else world.update
     pod = storage.with_claims(spec, identity.new_pod(spec, ordinal, revision), ordinal)
     made = Reported(
         Create("pods", pod),
@@ -133,7 +141,23 @@ def _create(world: World, ordinal: int) -> Step:
     )
     owned = _claim_owners(world, ordinal, pod, condemned=False)
     actions = (*_missing_claims(world, ordinal), made, *owned)
-    return Step(tuple(bundle(actions)), wait=True, created=meta.name_of(revision))
+    return Step(tuple(bundle(actions)), wait=True, created=identity.label_of(revision))
+
+
+def _gets_current(world: World, index: int) -> bool:
+    """Whether a new pod gets the current revision.
+
+    While a roll-out is paused: unless it has come as far as this ordinal, so that a pod at or below
+    it has the update revision.
+    """
+    spec = world.spec
+    if rollout.wants_current(spec, index, rollout.current_replicas(spec)):
+        return True
+    if not spec.options.paused or spec.strategy != "RollingUpdate":
+        return False
+    update = identity.label_of(world.update)
+    below = (pod for _, pod in world.slots[:index] if pod is not None)
+    return not any(identity.revision_of(pod) == update for pod in below)
 
 
 def _missing_claims(world: World, ordinal: int) -> list[Action]:

@@ -130,17 +130,17 @@ def test_a_roll_takes_the_highest_stale_pods_within_the_budget(
 def test_the_status_is_written_for_a_newer_generation_or_another_count_only() -> None:
     counted = Status("r1", "r1", 0, replicas=1, ready=1, available=1, current=1, updated=1)
     found = make(replicas=1)
-    first = status.write(read(found), counted)
+    first = status.write(read(found), counted, ())
     assert first is not None
     assert first.uid == "u"
     found["status"] = dict(first.patch["status"])
-    assert status.write(read(found), counted) is None
+    assert status.write(read(found), counted, ()) is None
     found["status"]["collisionCount"] = 7
-    assert status.write(read(found), counted) is None
+    assert status.write(read(found), counted, ()) is None
     found["metadata"]["generation"] = 4
-    assert status.write(read(found), counted) is not None
+    assert status.write(read(found), counted, ()) is not None
     found["metadata"]["generation"] = 3
-    assert status.write(read(found), counted.deleted("r1")) is not None
+    assert status.write(read(found), counted.deleted("r1"), ()) is not None
 
 
 def test_a_pod_that_goes_exists_but_is_of_no_revision_any_more() -> None:

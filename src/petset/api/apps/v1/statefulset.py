@@ -1,11 +1,13 @@
 """StatefulSet: defaults, validation, update rules, columns (workload semantics, 1.1 to 1.6).
 
-Invariant: what gives the pods their identity and storage never changes after creation.
+Invariant: what gives the pods their identity and storage never changes after creation, but for the
+size, labels and annotations of claims: a size may grow (Kubernetes refuses this too).
 """
 
 from typing import Any
 
 from petset.api import names
+from petset.api.apps.v1 import setoptions
 from petset.api.check import (
     Faults,
     child,
@@ -24,9 +26,10 @@ from petset.api.check import (
     semantically,
 )
 from petset.api.core.v1 import pvc
+from petset.api.core.v1.resources import parsed
 from petset.api.errors import FieldError, duplicate, forbidden_field, invalid, required
 from petset.api.kind import Behaviour, Column, Table
-from petset.api.meta import MutableObj, Obj, name_of
+from petset.api.meta import MutableObj, Obj, annotations_of, name_of
 from petset.api.podtemplate import (
     CONTAINERS,
     IMAGES,
@@ -82,6 +85,29 @@ def _default_strategy(strategy: MutableObj) -> None:
 def prepare_create(statefulset: MutableObj) -> None:
     """The counts that the status always shows."""
     statefulset["status"] = {"replicas": 0, "availableReplicas": 0}
+    _mark_edited(statefulset, None)
+
+
+def prepare_update(new: MutableObj, old: Obj) -> None:
+    """Note an edit of the claim templates, so that claims that are there follow it.
+
+    Without such an edit claims are used as they are found, as in Kubernetes.
+    """
+    edited = annotations_of(old).get(setoptions.CLAIMS_EDITED)
+    after, before = (items(child(s, "spec"), "volumeClaimTemplates") for s in (new, old))
+    if semantically(list(after)) != semantically(list(before)):
+        edited = str(number(child(old, "metadata").get("generation")) + 1)
+    _mark_edited(new, edited)
+
+
+def _mark_edited(statefulset: MutableObj, edited: str | None) -> None:
+    """Only the server sets this mark."""
+    if annotations_of(statefulset).get(setoptions.CLAIMS_EDITED) == edited:
+        return
+    annotations = drop(annotations_of(statefulset), setoptions.CLAIMS_EDITED)
+    if edited is not None:
+        annotations[setoptions.CLAIMS_EDITED] = edited
+    statefulset["metadata"] = {**statefulset["metadata"], "annotations": annotations}
 
 
 def validate(statefulset: Obj) -> list[FieldError]:
@@ -92,6 +118,7 @@ def validate(statefulset: Obj) -> list[FieldError]:
         *optional("spec.serviceName", spec.get("serviceName"), names.dns_label),
         *_template_faults(spec),
         *_claims_faults(spec),
+        *setoptions.faults(annotations_of(statefulset)),
     ]
 
 
@@ -129,7 +156,7 @@ def _spec_faults(spec: Obj) -> Faults:
     for key, value in child(spec, "persistentVolumeClaimRetentionPolicy").items():
         where = f"spec.persistentVolumeClaimRetentionPolicy.{key}"
         yield from one_of(where, value, ("Retain", "Delete"))
-    for key in ("replicas", "minReadySeconds", "revisionHistoryLimit"):
+    for key in ("replicas", "minReadySeconds"):  # a negative history limit means: keep all
         yield from non_negative(f"spec.{key}", spec.get(key))
     yield from non_negative("spec.ordinals.start", child(spec, "ordinals").get("start"))
     yield from selector_faults(spec, "statefulset")
@@ -168,7 +195,9 @@ def validate_update(new: Obj, old: Obj) -> list[FieldError]:
         faults += _template_faults(after)
     if not any(_claims_faults(before)):
         faults += _claims_faults(after)
-    if semantically(drop(after, *MUTABLE)) != semantically(drop(before, *MUTABLE)):
+    known = annotations_of(old).items()
+    faults += setoptions.faults(dict(annotations_of(new).items() - known))
+    if semantically(drop(after, *MUTABLE)) != semantically(drop(_grown(before, after), *MUTABLE)):
         listed = ", ".join(f"'{field}'" for field in MUTABLE[:-1])
         faults.append(
             forbidden_field(
@@ -178,6 +207,34 @@ def validate_update(new: Obj, old: Obj) -> list[FieldError]:
             )
         )
     return faults
+
+
+def _grown(before: Obj, after: Obj) -> Obj:
+    """The stored spec with what may change in its claim templates as it is in the new one."""
+    old, new = (items(spec, "volumeClaimTemplates") for spec in (before, after))
+    if len(old) != len(new):
+        return before
+    pairs = zip(old, new, strict=True)
+    return {**before, "volumeClaimTemplates": [_grown_claim(a, b) for a, b in pairs]}
+
+
+def _grown_claim(before: Obj, after: Obj) -> Obj:
+    """A claim template with the labels, annotations and, if it is not less, the size of another."""
+    metadata = drop(child(before, "metadata"), "labels", "annotations")
+    for key in ("labels", "annotations"):
+        if key in child(after, "metadata"):
+            metadata[key] = child(after, "metadata")[key]
+    grown = {**before, "metadata": metadata}
+    wanted, had = (parsed(_size(claim)) for claim in (after, before))
+    if wanted is None or had is None or wanted < had:
+        return grown
+    spec, resources = child(before, "spec"), child(before, "spec", "resources")
+    requests = {**child(resources, "requests"), "storage": _size(after)}
+    return {**grown, "spec": {**spec, "resources": {**resources, "requests": requests}}}
+
+
+def _size(claim: Obj) -> object:
+    return child(claim, "spec", "resources", "requests").get("storage")
 
 
 def validate_status(new: Obj, old: Obj) -> list[FieldError]:
@@ -224,6 +281,7 @@ TABLE = Table(
 BEHAVIOUR = Behaviour(
     default=default,
     prepare_create=prepare_create,
+    prepare_update=prepare_update,
     validate=validate,
     validate_update=validate_update,
     validates_update_alone=True,

@@ -1,0 +1,192 @@
+"""Conditions of a set: Available, Progressing, RolloutStuck. Pure.
+
+Upstream writes none, and its clients ignore them.
+
+    Available      True: every replica is available.
+    Progressing    as with a Deployment: True while a roll-out is under way or done, False when it
+                   has missed its deadline, Unknown while it is paused.
+    RolloutStuck   True: something has to be done before a roll-out or growth goes on.
+
+Invariant: a condition keeps its lastTransitionTime as long as its status stays the same, and its
+texts change only with what they tell; so a settled set has nothing to write.
+Invariant: conditions of other types are left alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from petset.api import meta
+from petset.api.meta import Obj
+from petset.controllers.statefulset import heal, identity, trouble
+from petset.controllers.statefulset.spec import Spec
+from petset.controllers.statefulset.trouble import Trouble
+from petset.controllers.statefulset.world import World, is_healthy, trouble_of
+from petset.reconcile.actions import Emit
+
+AVAILABLE, PROGRESSING, STUCK = "Available", "Progressing", "RolloutStuck"
+COMPLETE, ROLLING = "RolloutComplete", "RollingOut"
+PAUSED, LATE = "RolloutPaused", "ProgressDeadlineExceeded"
+PARTITIONED, BY_HAND = "PartitionRolledOut", "WaitingForDeletion"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """How far a roll-out is to go, and has come.
+
+    Attributes:
+        wanted: how many pods are to have the update revision.
+        done: how many of those have it and are available.
+        stale: how many pods have another one.
+        available: how many pods are available, whatever their revision.
+        grown: every replica exists and none is too much.
+    """
+
+    wanted: int
+    done: int
+    stale: int
+    available: int
+    grown: bool
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether nothing is left to be done."""
+        return self.grown and self.done >= self.wanted
+
+
+def stored(spec: Spec) -> tuple[Obj, ...]:
+    """The conditions as they were read."""
+    return tuple((spec.obj.get("status") or {}).get("conditions") or ())
+
+
+def of(world: World) -> tuple[Obj, ...]:
+    """The conditions that the set is to have."""
+    goal = _goal(world)
+    first = next(troubles(world), None)
+    made = (
+        _available(world, goal, first),
+        _progressing(world, goal),
+        _stuck(world, goal),
+    )
+    before = stored(world.spec)
+    kept = [c for c in before if c.get("type") not in (AVAILABLE, PROGRESSING, STUCK)]
+    return (*kept, *(_timed(condition, before, world.now) for condition in made))
+
+
+def events(world: World, conditions: Sequence[Obj]) -> list[Emit]:
+    """What has just begun: a standstill, a pause, or the end of one."""
+    found: list[Emit] = []
+    before = {c.get("type"): c for c in stored(world.spec)}
+    after = {c.get("type"): c for c in conditions}
+    involved = world.spec.involved
+    stuck = after[STUCK]
+    if stuck["status"] == "True" and (before.get(STUCK) or {}).get("status") != "True":
+        found.append(Emit(involved, "Warning", STUCK, stuck["message"]))
+    was, now = ((c.get(PROGRESSING) or {}).get("reason") for c in (before, after))
+    if now != was and now == LATE:
+        found.append(Emit(involved, "Warning", LATE, after[PROGRESSING]["message"]))
+    if now != was and now == PAUSED:
+        found.append(Emit(involved, "Normal", PAUSED, "the roll-out is paused"))
+    if now != was and was == PAUSED:
+        found.append(Emit(involved, "Normal", "RolloutResumed", "the roll-out goes on"))
+    return found
+
+
+def troubles(world: World) -> Iterator[Trouble]:
+    """What keeps pods in range from being Ready, lowest ordinal first."""
+    for index in range(len(world.slots)):
+        if (seen := trouble_of(world, index)) is not None:
+            yield seen
+
+
+def next_look(world: World) -> float | None:
+    """Seconds until a pod will have taken too long; None when none is waited for."""
+    return trouble.next_look(troubles(world), world.spec.options.deadline_s, world.now)
+
+
+def _goal(world: World) -> Goal:
+    update = identity.label_of(world.update)
+    pods = [pod for _, pod in world.slots]
+    known = [pod for pod in pods if pod is not None]
+    stale = [pod for pod in known if identity.revision_of(pod) != update]
+    rolled = [pod for pod in pods[world.spec.partition :] if pod is not None]
+    done = [p for p in rolled if identity.revision_of(p) == update and is_healthy(world, p)]
+    grown = len(known) == len(pods) and not world.condemned
+    available = sum(is_healthy(world, pod) for pod in known)
+    wanted = max(0, len(pods) - world.spec.partition)
+    return Goal(wanted, len(done), len(stale), available, grown)
+
+
+def _available(world: World, goal: Goal, first: Trouble | None) -> Obj:
+    replicas = world.spec.replicas
+    if goal.available >= replicas:
+        message = f"all of {replicas} replicas are available"
+        return _condition(AVAILABLE, "True", "AllReplicasAvailable", message)
+    message = f"{goal.available} of {replicas} replicas are available"
+    if first is not None:
+        message = f"{message}: {first.message}"
+    return _condition(AVAILABLE, "False", "ReplicasUnavailable", message)
+
+
+def _progressing(world: World, goal: Goal) -> Obj:
+    spec, revision = world.spec, meta.name_of(world.update)
+    if spec.options.paused:
+        message = f"{goal.done} of {goal.wanted} pods have revision {revision} and are available"
+        return _condition(PROGRESSING, "Unknown", PAUSED, message)
+    whole = goal.grown and goal.stale == 0
+    if whole and (goal.is_reached or meta.name_of(world.current) == revision == _told(spec)):
+        message = f"all of {spec.replicas} replicas have revision {revision}"
+        return _condition(PROGRESSING, "True", COMPLETE, message)
+    if spec.strategy == "OnDelete" and goal.grown:
+        message = f"{goal.stale} of {spec.replicas} pods have an older revision until deleted"
+        return _condition(PROGRESSING, "True", BY_HAND, message)
+    if goal.is_reached:
+        message = f"{goal.done} pods have revision {revision}, {goal.stale} below the partition not"
+        return _condition(PROGRESSING, "True", PARTITIONED, message)
+    if (late := heal.late(world)) is not None:
+        message = f"revision {revision} has missed its progress deadline: {late.message}"
+        return _condition(PROGRESSING, "False", LATE, message)
+    message = f"{goal.done} of {goal.wanted} pods have revision {revision} and are available"
+    return _condition(PROGRESSING, "True", ROLLING, message)
+
+
+def _told(spec: Spec) -> str:
+    """The revision whose roll-out was told to be complete, "" for none.
+
+    A pod that fails later makes the set unavailable; it does not take back the roll-out.
+    """
+    status = spec.obj.get("status") or {}
+    was = meta.condition_of(spec.obj, PROGRESSING)
+    return status.get("updateRevision") or "" if was and was.get("reason") == COMPLETE else ""
+
+
+def _stuck(world: World, goal: Goal) -> Obj:
+    blocking = None if world.spec.options.paused else _blocking(world, goal)
+    if blocking is None:
+        return _condition(STUCK, "False", "NotStuck", "")
+    return _condition(STUCK, "True", blocking.reason, blocking.message)
+
+
+def _blocking(world: World, goal: Goal) -> Trouble | None:
+    """The first pod that will not get on by itself, while something is to be done."""
+    update = meta.name_of(world.update)
+    steady = goal.grown and not goal.stale and _told(world.spec) == update
+    if steady or goal.is_reached:
+        return None
+    deadline_s = world.spec.options.deadline_s
+    for seen in troubles(world):
+        if seen.hopeless or trouble.is_late(seen, deadline_s, world.now):
+            return seen
+    return None
+
+
+def _condition(kind: str, status: str, reason: str, message: str) -> Obj:
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+def _timed(condition: Obj, before: Sequence[Obj], now: float) -> Obj:
+    """The condition with the time at which its status became what it is."""
+    was = next((c for c in before if c.get("type") == condition["type"]), {})
+    since = was.get("lastTransitionTime")
+    if was.get("status") != condition["status"] or not since:
+        since = meta.format_time(now)
+    return {**condition, "lastTransitionTime": since}

@@ -1,0 +1,116 @@
+"""Why a pod is not Ready, in words that stay the same while the reason does. Pure.
+
+Invariant: no text here holds a count, a time or somebody else's message, so a status that quotes it
+is not written again while nothing changes.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from petset.api import meta
+from petset.api.meta import Obj
+from petset.reconcile import podtemplate
+
+NOT_READY = "PodNotReady"
+TERMINATING = "PodTerminating"
+UNSCHEDULABLE = "Unschedulable"
+CRASHING = "CrashLoopBackOff"
+FAILING = "PodFailing"
+OVERDUE_S = 60.0
+"""How long after its grace period a pod may need until it is gone."""
+
+_WAITING = {
+    "ErrImagePull": "ImagePullBackOff",
+    "ImagePullBackOff": "ImagePullBackOff",
+    "ErrImageNeverPull": "ErrImageNeverPull",
+    "InvalidImageName": "InvalidImageName",
+    "ImageInspectError": "ImageInspectError",
+    "CreateContainerConfigError": "CreateContainerConfigError",
+    "CreateContainerError": "CreateContainerError",
+    "RunContainerError": "RunContainerError",
+    "CrashLoopBackOff": CRASHING,
+}
+"""What a container may wait for that does not come by itself; an image that could not be pulled is
+in one of two states by turns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What keeps a pod from being Ready.
+
+    Attributes:
+        reason: one word; a container's reason where it tells one.
+        message: names the pod.
+        hopeless: it says of itself that it will not get Ready as it is.
+        since: when it ceased to be Ready (or was made, or was to be gone); None when not known.
+    """
+
+    reason: str
+    message: str
+    hopeless: bool
+    since: float | None
+
+
+def of_pod(pod: Obj) -> Trouble | None:
+    """The trouble of a pod; None when it is Ready and stays."""
+    name = meta.name_of(pod)
+    if meta.is_deleting(pod):
+        gone_by = meta.parse_time(pod["metadata"].get("deletionTimestamp"))
+        return Trouble(TERMINATING, f"Pod {name} is being deleted", False, gone_by)
+    if podtemplate.is_running_and_ready(pod):
+        return None
+    reason, why = _why(pod)
+    hopeless = reason != NOT_READY and not podtemplate.is_finished(pod)
+    return Trouble(reason, f"Pod {name} {why}", hopeless, _since(pod))
+
+
+def is_late(trouble: Trouble, deadline_s: float, now: float) -> bool:
+    """Whether it takes too long, by `next_look`'s measure."""
+    at = _limit(trouble, deadline_s)
+    return at is not None and at <= now
+
+
+def next_look(troubles: Iterable[Trouble], deadline_s: float, now: float) -> float | None:
+    """Seconds until the first of them takes too long; None when none is waited for."""
+    times = (_limit(trouble, deadline_s) for trouble in troubles)
+    return min((at - now for at in times if at is not None and at > now), default=None)
+
+
+def _limit(trouble: Trouble, deadline_s: float) -> float | None:
+    if trouble.since is None:
+        return None
+    return trouble.since + (OVERDUE_S if trouble.reason == TERMINATING else deadline_s)
+
+
+def _why(pod: Obj) -> tuple[str, str]:
+    if podtemplate.is_finished(pod):
+        return f"Pod{podtemplate.phase_of(pod)}", "has ended"
+    scheduled = meta.condition_of(pod, "PodScheduled")
+    if scheduled is not None and scheduled.get("reason") == UNSCHEDULABLE:
+        return UNSCHEDULABLE, "fits on no node"
+    status = pod.get("status") or {}
+    for field in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(field) or ():
+            if reason := _reason_of(container):
+                return reason, f"is not Ready: container {container.get('name')}: {reason}"
+    return NOT_READY, "is not Ready"
+
+
+def _reason_of(container: Obj) -> str:
+    """Why a container does not run, or not for long; "" when that is not known."""
+    state = container.get("state") or {}
+    if waiting := (state.get("waiting") or {}).get("reason"):
+        return _WAITING.get(waiting, "")
+    ended = state.get("terminated") or {}
+    if ended and ended.get("exitCode"):
+        return CRASHING
+    before = (container.get("lastState") or {}).get("terminated") or {}
+    running = "running" in state and not container.get("ready")
+    return CRASHING if running and before.get("exitCode") else ""
+
+
+def _since(pod: Obj) -> float | None:
+    ready = meta.condition_of(pod, "Ready")
+    told = ready.get("lastTransitionTime") if ready is not None else None
+    created = (pod.get("metadata") or {}).get("creationTimestamp")
+    return meta.parse_time(told) or meta.parse_time(created)

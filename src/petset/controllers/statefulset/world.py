@@ -1,0 +1,60 @@
+"""A set with its pods sorted into places, as the steps of a sync look at it. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from petset.api import meta
+from petset.api.meta import Obj
+from petset.controllers.statefulset import trouble
+from petset.controllers.statefulset.backoff import Failure
+from petset.controllers.statefulset.spec import Spec
+from petset.controllers.statefulset.trouble import Trouble
+from petset.reconcile import podtemplate
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A set with its pods sorted into places.
+
+    Attributes:
+        slots: (ordinal, pod or None) of the ordinals in range, ascending.
+        condemned: pods outside the range, highest ordinal first.
+        occupied: names of pods that are not the set's; their ordinals wait until they are gone.
+        proven: revisions, as pods are labelled, of which the whole set was once Ready.
+        failures: what is known of pods that have failed, by ordinal.
+    """
+
+    spec: Spec
+    now: float
+    current: Obj
+    update: Obj
+    slots: tuple[tuple[int, Obj | None], ...]
+    condemned: tuple[Obj, ...]
+    claims: Mapping[str, Obj]
+    occupied: frozenset[str]
+    proven: frozenset[str] = frozenset()
+    failures: Mapping[int, Failure] = field(default_factory=dict)
+
+
+def is_healthy(world: World, pod: Obj) -> bool:
+    """Running, Ready for long enough, and not going."""
+    return (
+        podtemplate.is_running_and_ready(pod)
+        and podtemplate.is_available(pod, world.spec.min_ready_s, world.now)
+        and not meta.is_deleting(pod)
+    )
+
+
+def trouble_of(world: World, index: int) -> Trouble | None:
+    """What keeps the pod of slot `index` from being Ready; None for a missing one too.
+
+    An ordinal that fails again and again is told of as such, whatever its pod is about just now.
+    """
+    ordinal, pod = world.slots[index]
+    seen, failure = None if pod is None else trouble.of_pod(pod), world.failures.get(ordinal)
+    if failure is None or failure.count < 2 or (pod is not None and seen is None):
+        return seen
+    if pod is not None and meta.is_deleting(pod):
+        return seen
+    name = f"{world.spec.name}-{ordinal}"
+    return Trouble(trouble.FAILING, f"Pod {name} fails again and again", True, failure.first_at)
