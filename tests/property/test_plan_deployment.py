@@ -94,9 +94,10 @@ class RollWorld(PodWorld):
     def sizes(self) -> dict[str, int]:
         return {meta.name_of(rs): rs["spec"]["replicas"] for rs in self.list(SETS)}
 
-    def sync_sets(self) -> None:
-        for name in self.sizes():
-            self.sync_set(name)
+    def sync_sets(self) -> bool:
+        """Sync every set; whether one of them waits for time to pass."""
+        made = [self.sync_set(name) for name in self.sizes()]
+        return any(plan.requeue_after_s is not None for plan in made)
 
     def serve(self, pod: Obj) -> None:
         if pod["spec"]["containers"][0]["image"] != BROKEN or meta.is_deleting(pod):
@@ -107,10 +108,10 @@ class RollWorld(PodWorld):
         for _ in range(300):
             before = self.revision
             self.sync()
-            self.sync_sets()
+            waiting = self.sync_sets()
             self.kubelet()
             self.now += 5.0
-            if self.revision == before:
+            if self.revision == before and not waiting:
                 return
         raise AssertionError(f"does not settle: {self.writes[-20:]}")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from petset.api import meta, selectors
 from petset.api.meta import MutableObj, Obj
+from petset.api.selectors import LabelSelector
 
 RESOURCE = "deployments.apps"
 API_VERSION = "apps/v1"
@@ -38,6 +39,7 @@ class Spec:
     history_limit: int | None
     deadline_s: int | None
     template: Obj
+    selector: LabelSelector
 
     @property
     def status(self) -> Obj:
@@ -66,8 +68,7 @@ class Spec:
 
     def matches(self, obj: Obj) -> bool:
         """Whether the selector picks the object."""
-        selector = (self.obj.get("spec") or {}).get("selector")
-        return selectors.from_object(selector).matches(meta.labels_of(obj))
+        return self.selector.matches(meta.labels_of(obj))
 
 
 def read(obj: Obj) -> Spec:
@@ -91,6 +92,7 @@ def read(obj: Obj) -> Spec:
         history_limit=_limit(spec.get("revisionHistoryLimit"), 10),
         deadline_s=_limit(spec.get("progressDeadlineSeconds"), 600),
         template=spec.get("template") or {},
+        selector=selectors.from_object(spec.get("selector")),
     )
 
 

@@ -61,24 +61,25 @@ def plan(seen: Observed, now: float) -> Plan:
         return Plan(status=status.write(spec, counts, status.without_failure(spec)))
     if claims.adopted or claims.released:
         return Plan(actions=tuple(_ownership(spec, claims)))
-    if len(claims.kept) < spec.replicas:
-        return _grow(spec, claims.kept, counts, now)
-    return _shrink(spec, claims.kept, seen, now)
-
-
-def _grow(spec: Spec, pods: Sequence[Obj], counts: dict[str, int], now: float) -> Plan:
-    missing = min(spec.replicas - len(pods), BURST_MAX)
-    failed = status.with_failure(spec, "FailedCreate", now)
-    return Plan(
-        actions=(Parallel((_create(spec),) * missing),),
+    if len(claims.kept) > spec.replicas:
+        return _shrink(spec, claims.kept, seen, now)
+    told = Plan(
         status=status.write(spec, counts, status.without_failure(spec)),
+        requeue_after_s=_next_look(spec, claims.kept, now),
+    )
+    missing = min(spec.replicas - len(claims.kept), BURST_MAX)
+    if not missing:
+        return told
+    failed = status.with_failure(spec, "FailedCreate", now)
+    return replace(
+        told,
+        actions=(Parallel((_create(spec),) * missing),),
         status_if_failed=status.write(spec, counts, failed),
-        requeue_after_s=_next_look(spec, pods, now),
     )
 
 
 def _shrink(spec: Spec, pods: Sequence[Obj], seen: Observed, now: float) -> Plan:
-    """Remove what is too much, if anything. Pods that are to go are not told as available."""
+    """Remove what is too much. Pods that are to go are not told as available."""
     related = [pod for pod in seen.related if is_active(pod)]
     gone = victims(pods, related, min(len(pods) - spec.replicas, BURST_MAX), now)
     uids = set(map(meta.uid_of, gone))
@@ -89,17 +90,12 @@ def _shrink(spec: Spec, pods: Sequence[Obj], seen: Observed, now: float) -> Plan
         **status.count(spec, pods, going, now),
         "availableReplicas": after["availableReplicas"],
     }
-    made = Plan(
-        status=status.write(spec, after, status.without_failure(spec)),
-        requeue_after_s=_next_look(spec, left, now),
-    )
-    if not gone:
-        return made
     failed = status.with_failure(spec, "FailedDelete", now)
-    return replace(
-        made,
+    return Plan(
         actions=(Parallel(tuple(_delete(spec, pod) for pod in gone)),),
+        status=status.write(spec, after, status.without_failure(spec)),
         status_if_failed=status.write(spec, before, failed),
+        requeue_after_s=_next_look(spec, left, now),
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from petset.api import meta, selectors
 from petset.api.meta import MutableObj, Obj
+from petset.api.selectors import LabelSelector
 
 RESOURCE = "replicasets.apps"
 API_VERSION = "apps/v1"
@@ -20,6 +21,7 @@ class Spec:
     replicas: int
     min_ready_s: int
     template: Obj
+    selector: LabelSelector
 
     @property
     def reference(self) -> MutableObj:
@@ -33,8 +35,7 @@ class Spec:
 
     def matches(self, pod: Obj) -> bool:
         """Whether the selector picks the pod."""
-        selector = (self.obj.get("spec") or {}).get("selector")
-        return selectors.from_object(selector).matches(meta.labels_of(pod))
+        return self.selector.matches(meta.labels_of(pod))
 
 
 def read(obj: Obj) -> Spec:
@@ -48,4 +49,5 @@ def read(obj: Obj) -> Spec:
         replicas=1 if replicas is None else int(replicas),
         min_ready_s=int(spec.get("minReadySeconds") or 0),
         template=spec.get("template") or {},
+        selector=selectors.from_object(spec.get("selector")),
     )

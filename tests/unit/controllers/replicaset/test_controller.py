@@ -91,8 +91,8 @@ async def test_scaling_down_removes_the_cheapest_pods() -> None:
         marked = lambda: meta.annotations_of(here.cache("pods").get("default", dear) or {})  # noqa: E731
         await here.until(marked, "pods")
         await here.client.patch(SETS, "api", {"spec": {"replicas": 1}}, "default")
+        await here.until(lambda: active(here) == [dear], "pods")
         await settled(here, 1)
-        assert active(here) == [dear]
         assert here.said.reasons().count("SuccessfulDelete") == 2
 
 
