@@ -30,6 +30,7 @@ BURST = 25
 REFILL_S = 300.0
 TRIES_MAX = 12
 MESSAGE_MAX = 1024
+NAMES_TRIED_MAX = 5
 COMBINED = "(combined from similar events): "
 
 _log = logging.getLogger(__name__)
@@ -193,9 +194,19 @@ class Recorder:
                 self._said.put(key, said)
                 return
         said = said or _Said("", 1, meta.format_time(note.now))
-        said = replace(said, name=self._name(note))
-        await self._client.create(RESOURCE, self._body(note, said), note.namespace)
-        self._said.put(key, said)
+        self._said.put(key, await self._create(note, said))
+
+    async def _create(self, note: _Note, said: _Said) -> _Said:
+        """Make the event, under another name when the one drawn is taken."""
+        for left in reversed(range(NAMES_TRIED_MAX)):
+            said = replace(said, name=self._name(note))
+            try:
+                await self._client.create(RESOURCE, self._body(note, said), note.namespace)
+                break
+            except errors.StatusError as error:
+                if error.reason != "AlreadyExists" or not left:
+                    raise
+        return said
 
     async def _repeat(self, note: _Note, said: _Said) -> bool:
         """Count an event that was sent before; False when the server has forgotten it."""

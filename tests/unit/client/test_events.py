@@ -32,6 +32,8 @@ class Events:
         body = orjson.loads(request.body)
         if request.method == "POST":
             assert body["metadata"]["namespace"] in request.path
+            if body["metadata"]["name"] in self.stored:
+                return fake.status(errors.already_exists("events", body["metadata"]["name"]))
             self.stored[body["metadata"]["name"]] = body
         else:
             name = request.path.rpartition("/")[2]
@@ -79,6 +81,17 @@ def test_an_event_tells_all_about_its_object() -> None:
             "reportingComponent": "kubelet",
             "reportingInstance": "n1",
         }
+
+    run_virtual(main())
+
+
+def test_an_event_whose_name_is_taken_gets_another() -> None:
+    async def main() -> None:
+        api = Events()
+        for word in ("one", "two"):  # recorders that draw the same numbers at the same time
+            await api.recorder().record(POD, "Normal", "Pulled", word)
+        assert api.said() == [("one", 1), ("two", 1)]
+        assert api.calls == 3
 
     run_virtual(main())
 
