@@ -1,10 +1,13 @@
 """What the fault tests share: killing, watching, looking for what was left behind."""
 
+import hashlib
+import io
 import json
 import random
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,8 +17,9 @@ from typing import Any
 import pytest
 
 from petset.base.ids import Ids
-from petset.cli import process
+from petset.cli import paths, process
 from petset.node import kernel
+from petset.node.images import local
 from petset.node.network import namespace
 from petset.node.runtime import cgroup
 from tests.e2e.conftest import Cluster, eventually, make_cluster
@@ -198,7 +202,7 @@ def traces(cluster: Cluster) -> dict[str, list[str]]:
     where = cluster.where
     found: dict[str, list[str]] = {"processes": processes(cluster), "mounts": [], "files": []}
     pins = {str(where.node_run(node) / "net") for node in node_names(cluster)}
-    for root in (where.run, where.state / "nodes"):
+    for root in (where.run, *(where.node_state(node) for node in node_names(cluster))):
         found["mounts"] += [m for m in kernel.mounts_below(root) if m not in pins]
     for node in node_names(cluster):
         run, state = where.node_run(node), where.node_state(node)
@@ -334,3 +338,28 @@ def processes_in(record: Any) -> list[process.Process]:
 def kept_pods(cluster: Cluster, node: str) -> list[str]:
     """Uids of the pods that a node keeps anything of."""
     return [p.name for p in (cluster.where.node_state(node) / "pods").iterdir()]
+
+
+def image_archive(file: Path, tag: str) -> None:
+    """Write a `docker save` archive of busybox under another name."""
+    store = local.Store(paths.images())
+    record = store.find("docker.io/library/busybox:latest")
+    assert record is not None
+    layer = file.with_name("layer.tar")
+    with tarfile.open(layer, "w") as opened:
+        opened.add(store.layer_path(record.layers[0]), arcname=".")
+    diff = hashlib.sha256(layer.read_bytes()).hexdigest()
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Cmd": ["sh"], "Env": ["PATH=/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{diff}"]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": [tag], "Layers": ["layer.tar"]}]
+    with tarfile.open(file, "w") as opened:
+        opened.add(layer, arcname="layer.tar")
+        for name, text in (("config.json", config), ("manifest.json", manifest)):
+            raw = json.dumps(text).encode()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(raw)
+            opened.addfile(entry, io.BytesIO(raw))

@@ -178,10 +178,12 @@ class Agent:
         for uid in self.runtime.pods():
             record = podrecord.load(self.tools.pod_dir(uid))
             if uid in known:
-                if record is None:  # lost in a power cut
-                    record = podrecord.PodRecord(known[uid], self._clock.now())
-                    podrecord.save(self.tools.pod_dir(uid), record)
-                self._keep(record).offer(known[uid])
+                lost = record is None  # in a power cut
+                record = record or podrecord.PodRecord(known[uid], self._clock.now())
+                worker = self._keep(record)
+                worker.offer(known[uid])
+                if lost:
+                    worker.save()
             else:
                 record = record or podrecord.PodRecord(self._remains(uid), 0.0)
                 self._keep(record).gone()
@@ -232,9 +234,9 @@ class Agent:
             told = pod.get("status") or {}
             verdict = Verdict(told.get("reason") or "", told.get("message") or "")
         record = podrecord.PodRecord(pod, self._clock.now(), verdict)
-        podrecord.save(self.tools.pod_dir(uid_of(pod)), record)
         clash = self._port_clash(pod)
         worker = self._keep(record)
+        worker.save()
         if clash and verdict is None:
             worker.judge(
                 Verdict(

@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 IMAGE_BACKOFF_S = (10.0, 300.0)
 CONFIG_BACKOFF_S = (1.0, 10.0)
 GROUND_BACKOFF_S = (0.1, 10.0)
+SAVE_AGAIN_S = 5.0
 QUIET_TRIES = 5
 """So many tries of volumes or sandbox fail silently before events tell (claims bind late)."""
 IMAGE_REASONS = ("ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable")
@@ -53,6 +54,7 @@ class PodWorker:
         self._wake = asyncio.Event()
         self._done = False
         self._confirmed = False
+        self._unsaved = False
         self._stale_content = False
         self._starting = ""
         self._ports_failed = False
@@ -70,7 +72,7 @@ class PodWorker:
         before = self.pod
         self.pod = pod
         if _lasting(before) != _lasting(pod):
-            self._save()
+            self.save()
             self._stale_content = True
         self._wake.set()
 
@@ -110,6 +112,8 @@ class PodWorker:
             await self._reopen_ports()
             while not self._done:
                 self._wake.clear()
+                if self._unsaved:
+                    self.save()
                 now = self._tools.clock.now()
                 seen = self.observe()
                 plan = plans.plan(seen, now)
@@ -127,6 +131,8 @@ class PodWorker:
             self._begin("volumes", self._refresh())
         if self._done:
             return
+        if self._unsaved:
+            seconds = min(seconds or SAVE_AGAIN_S, SAVE_AGAIN_S)
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
@@ -213,13 +219,20 @@ class PodWorker:
     def judge(self, verdict: Verdict) -> None:
         """End the pod by the node's own judgement."""
         self._verdict = verdict
-        self._save()
+        self.save()
         self._say("Warning", verdict.reason, verdict.message)
         self._wake.set()
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Keep the pod's record on disk; a disk that is full is tried again."""
         noted = podrecord.PodRecord(self.pod, self._start_time, self._verdict)
-        podrecord.save(self._tools.pod_dir(self.uid), noted)
+        try:
+            podrecord.save(self._tools.pod_dir(self.uid), noted)
+        except OSError as error:
+            _log.warning("the record of pod %s is not kept: %s", name_of(self.pod), error)
+            self._unsaved = True
+        else:
+            self._unsaved = False
 
     def _say(self, kind: str, reason: str, message: str, container: str = "") -> None:
         if container:

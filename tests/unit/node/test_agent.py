@@ -367,6 +367,26 @@ def test_a_pod_whose_record_was_lost_is_adopted_all_the_same(tmp_path: Path) -> 
     played(tmp_path, story)
 
 
+def test_a_disk_that_takes_no_records_holds_up_its_pods_and_not_the_agent(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        await here.create()
+        await here.until(ready)
+        pods = tmp_path / "state" / "pods"
+        pods.rename(tmp_path / "aside")
+        pods.write_text("in the way")
+        await here.create("q")
+        await here.until(lambda pod: waiting(pod) != "", "q")
+        assert not ready(await here.pod("q") or {})
+        pods.unlink()
+        (tmp_path / "aside").rename(pods)
+        await here.until(ready, "q")
+        await asyncio.sleep(10)
+        assert len(list(pods.glob("*/pod.json"))) == 2
+        assert count(await here.until(ready)) == 0
+
+    played(tmp_path, story)
+
+
 def test_a_lost_machine_starts_its_pods_again(tmp_path: Path) -> None:
     async def story(here: Rig) -> None:
         await here.create()

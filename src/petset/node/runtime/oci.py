@@ -109,8 +109,7 @@ class OciRuntime:
             raise RuntimeFailedError("conmon is not installed; install the package conmon")
         self._found = await probe.find(config.run_dir, config.cgroup)
         self._machine = await asyncio.to_thread(probe.machine, self._found, config.cgroup)
-        for directory in (config.state_dir, config.run_dir):  # one of them may get lost
-            (directory / teardown.CGROUP_FILE).write_text(self._machine.cgroup_parent)
+        teardown.note_cgroup(config.run_dir, config.state_dir, self._machine.cgroup_parent)
         state = config.run_dir / "state"
         self._conmon = conmon.Conmon(program, self._found.program, state, config.run_dir / "s")
         for directory in sorted((config.state_dir / "pods").iterdir()):
@@ -148,7 +147,7 @@ class OciRuntime:
                 await self._abandon(kept)
                 return
             kept = record.with_run(kept, state="running", started_at=run.created_at)
-            self._save(kept)
+            self._note(kept)
         if kernel.is_alive(kept.conmon_pid, kept.conmon_ticks):
             self._watch(run.id, kept.conmon_pid)
         else:
@@ -179,7 +178,8 @@ class OciRuntime:
         if made := self._sandboxes.get(config.uid):
             return made
         try:
-            ip = self._take_address(config)
+            on_node = config.host_network
+            ip = self._config.node_address if on_node else self._addresses.take(config.uid)
             made = Sandbox(config.uid, ip)
             await asyncio.to_thread(self._make_sandbox, config, ip)
         except (OSError, addresses.AddressesUsedUpError) as error:
@@ -192,11 +192,6 @@ class OciRuntime:
             self._host_network.add(config.uid)
         self._sandboxes[config.uid] = made
         return made
-
-    def _take_address(self, config: SandboxConfig) -> str:
-        if config.host_network:
-            return self._config.node_address
-        return self._addresses.take(config.uid)
 
     def _make_sandbox(self, config: SandboxConfig, ip: str) -> None:
         pins = self._pins(config.uid)
@@ -244,23 +239,38 @@ class OciRuntime:
         return sorted((r.run for r in self._of(uid)), key=lambda run: (run.name, run.attempt))
 
     def _save(self, kept: record.Record) -> None:
+        """Keep what is about to happen, on disk above all. Raises OSError."""
         self._records[kept.run.id] = kept
         record.save(self._pod_dir(kept.run.pod_uid), kept)
+
+    def _note(self, kept: record.Record) -> None:
+        """Keep what has happened; a full disk cannot undo it, and the kernel tells it again."""
+        try:
+            self._save(kept)
+        except OSError as error:
+            _log.warning("run %s is %s, not noted: %s", kept.run.id, kept.run.state, error)
 
     # -- containers -----------------------------------------------------------------------------
 
     async def start(self, config: ContainerConfig, may_run: MayRun = always) -> Run:
-        """Create and start a container; it runs when this returns."""
+        """Create and start a container; it runs when this returns.
+
+        Whoever is cancelled meanwhile waits: nothing half made is left to a living agent.
+        """
+        work = asyncio.ensure_future(self._start(config, may_run))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait({work})
+            if not work.cancelled():
+                work.exception()  # is not anybody's any more
+            raise
+
+    async def _start(self, config: ContainerConfig, may_run: MayRun) -> Run:
         directory = self._config.run_dir / "c" / config.id
-        me = os.getpid()
-        kept = record.Record(
-            run=bundle.new_run(config, self._clock.now()),
-            bundle=str(directory),
-            storage=str(self._pod_dir(config.pod_uid) / "rootfs" / config.id),
-            starter_pid=me,
-            starter_ticks=kernel.start_ticks(me),
-            cgroup=self._cgroup(config),
-        )
+        storage = self._pod_dir(config.pod_uid) / "rootfs" / config.id
+        run = bundle.new_run(config, self._clock.now())
+        kept = record.intended(run, directory, storage, self._cgroup(config))
         try:
             self._save(kept)
             await asyncio.to_thread(self._prepare, config, kept, may_run)
@@ -305,7 +315,7 @@ class OciRuntime:
             exit_code=128,
             error=words,
         )
-        self._save(kept)
+        self._note(kept)
         await self.remove(kept.run.id)
 
     async def _begin(self, kept: record.Record) -> record.Record:
@@ -316,14 +326,14 @@ class OciRuntime:
         now = self._records[run_id]
         if done.code == 0 and now.run.state == "created":
             now = record.with_run(now, state="running", started_at=self._clock.now())
-            self._save(now)
+            self._note(now)
         elif done.code != 0:
             words = " ".join(done.errors.decode(errors="replace").split())
             self.kill(run_id)
             await self._call("delete", "-f", run_id)
             if ended is not None:
                 await ended.wait()
-            self._save(record.with_run(self._records[run_id], error=words, exit_code=128))
+            self._note(record.with_run(self._records[run_id], error=words, exit_code=128))
             raise RuntimeFailedError(f"failed to start the container: {words}", "RunContainerError")
         return now
 
@@ -391,10 +401,7 @@ class OciRuntime:
             oom_killed=conmon.was_oom_killed(Path(kept.bundle)),
             lost=told is None,
         )
-        try:
-            self._save(kept)
-        except OSError as error:  # a full disk: the exit file stays, the next agent reads it
-            _log.warning("the end of run %s is not noted: %s", container_id, error)
+        self._note(kept)
         if container_id in self._ends:
             self._ends.pop(container_id).set()
         self._on_exit(kept.run)
@@ -420,7 +427,7 @@ class OciRuntime:
         assert kept.run.state == "exited", "only a run that has ended can be removed"
         await self._call("delete", "-f", container_id)
         await asyncio.to_thread(self._clean, kept)
-        self._save(record.with_run(kept, cleaned=True))
+        self._note(record.with_run(kept, cleaned=True))
 
     async def drop(self, container_id: str) -> None:
         """Forget a cleaned run, and its log."""

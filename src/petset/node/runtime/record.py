@@ -4,6 +4,7 @@ One file per run below `<state>/pods/<uid>/containers/`, replaced as a whole.
 """
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -43,6 +44,19 @@ class Record:
             or kernel.is_alive(self.conmon_pid, self.conmon_ticks)
             or kernel.is_alive(self.starter_pid, self.starter_ticks)
         )
+
+
+def intended(run: Run, bundle: Path, storage: Path, cgroup: str) -> Record:
+    """The record of a run that this process is about to start."""
+    me = os.getpid()
+    return Record(
+        run=run,
+        bundle=str(bundle),
+        storage=str(storage),
+        starter_pid=me,
+        starter_ticks=kernel.start_ticks(me),
+        cgroup=cgroup,
+    )
 
 
 def file_of(pod_dir: Path, run: Run) -> Path:

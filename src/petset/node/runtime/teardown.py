@@ -8,10 +8,10 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from petset.api.meta import Obj
 from petset.node import kernel, podrecord, stopper
 from petset.node.runtime import cgroup, conmon, record
 
@@ -50,9 +50,9 @@ def _stop_orders(state_dir: Path) -> Iterator[tuple[record.Record, int, float]]:
             continue
         known = podrecord.load(state_dir / "pods" / kept.run.pod_uid)
         pod = known.pod if known else {}
-        spec: Obj = pod.get("spec") or {}
+        spec: Mapping[str, Any] = pod.get("spec") or {}
         containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-        own: Obj = next((c for c in containers if c.get("name") == kept.run.name), {})
+        own: Mapping[str, Any] = next((c for c in containers if c.get("name") == kept.run.name), {})
         grace = spec.get("terminationGracePeriodSeconds")
         yield kept, stopper.stop_signal(own, kept.run), 30.0 if grace is None else float(grace)
 
@@ -110,6 +110,14 @@ def _remove_cgroup(parent: str) -> None:
             except OSError:
                 break
             outer = outer.parent
+
+
+def note_cgroup(run_dir: Path, state_dir: Path, parent: str) -> None:
+    """Keep the name of the node's control group, in two places: one of them may get lost."""
+    for directory in (state_dir, run_dir):
+        file = directory / CGROUP_FILE
+        if not file.exists() or file.read_text() != parent:
+            file.write_text(parent)
 
 
 def _cgroup(run_dir: Path, state_dir: Path) -> str:

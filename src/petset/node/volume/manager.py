@@ -76,7 +76,10 @@ class NodeVolumes:
                     f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}'
                 ) from error
         noted = _Noted(made, tuple(fenced))
-        await asyncio.to_thread(self._note, uid_of(pod), noted)
+        try:
+            await asyncio.to_thread(self._note, uid_of(pod), noted)
+        except OSError as error:
+            raise VolumeFailedError(f"MountVolume.SetUp failed: {error}") from error
         self._noted[uid_of(pod)] = noted
         return made
 
