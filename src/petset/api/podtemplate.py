@@ -6,7 +6,7 @@ from typing import Any
 from petset.api import names, selectors
 from petset.api.check import Faults, child, items, member
 from petset.api.core.v1 import podspec, podwarnings
-from petset.api.errors import forbidden_field, invalid, not_supported, required
+from petset.api.errors import FieldError, forbidden_field, invalid, not_supported, required
 from petset.api.kind import Column
 from petset.api.meta import MutableObj, Obj
 
@@ -51,6 +51,7 @@ def selector_faults(spec: Obj, kind: str) -> Faults:
     selector = spec.get("selector")
     if selector is None:
         yield required("spec.selector")
+        yield _mismatch(spec)
         return
     if not any(selector.values()):
         yield invalid("spec.selector", selector, f"empty selector is invalid for {kind}")
@@ -58,11 +59,13 @@ def selector_faults(spec: Obj, kind: str) -> Faults:
     yield from faults
     labels = child(spec, "template", "metadata", "labels")
     if not faults and not selectors.from_object(selector).matches(labels):
-        yield invalid(
-            "spec.template.metadata.labels",
-            dict(labels),
-            "`selector` does not match template `labels`",
-        )
+        yield _mismatch(spec)
+
+
+def _mismatch(spec: Obj) -> FieldError:
+    labels = child(spec, "template", "metadata", "labels")
+    words = "`selector` does not match template `labels`"
+    return invalid("spec.template.metadata.labels", dict(labels) or None, words)
 
 
 def warnings_of(workload: Obj) -> list[str]:

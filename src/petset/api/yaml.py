@@ -40,7 +40,18 @@ def load(data: bytes, depth_max: int) -> tuple[Any, list[str]]:
         reader = _Reader(yaml.parse(data, Loader=_LOADER), depth_max)
         return reader.document(), reader.duplicates
     except yaml.YAMLError as error:
-        raise _malformed(" ".join(str(error).split())) from None
+        raise _malformed(_words(error)) from None
+
+
+def _words(error: yaml.YAMLError) -> str:
+    """The fault and its line as Kubernetes' decoder tells them: no line for the first one."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).split())
+    marks = (error.context_mark, error.problem_mark)
+    line = next((mark.line for mark in marks if mark is not None and mark.line), 0)
+    if line and isinstance(error, yaml.scanner.ScannerError):
+        line += 1
+    return f"line {line}: {error.problem}" if line else str(error.problem)
 
 
 def _malformed(why: str) -> StatusError:

@@ -133,6 +133,21 @@ def test_malformed_yaml_is_a_bad_request(text: bytes) -> None:
     assert caught.value.code == 400
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"a: [b\n", "line 1: did not find expected ',' or ']'"),
+        (b"a:\n\tb: c", "line 2: found character that cannot start any token"),
+        (b"a: b: c", "mapping values are not allowed in this context"),
+        (b"a: 1\nb: c: d", "line 2: mapping values are not allowed in this context"),
+    ],
+)
+def test_malformed_yaml_is_told_with_its_line(text: bytes, words: str) -> None:
+    with pytest.raises(StatusError) as caught:
+        decode.parse_body(text, "application/yaml")
+    assert caught.value.message == f"error converting YAML to JSON: yaml: {words}"
+
+
 # -- checking -------------------------------------------------------------------------------------
 
 

@@ -107,3 +107,11 @@ def test_events_are_found_by_their_object_and_reporter(resource_id: str, event: 
 def test_events_live_where_their_object_does(namespace_: str, about: str, good: bool) -> None:
     event = {"metadata": {"namespace": namespace_}, "involvedObject": {"namespace": about}}
     assert (behaviour("events").validate(event) == []) is good
+
+
+def test_too_much_data_is_told_of_the_whole_object() -> None:
+    large: Made = {"data": {"a": "x" * (configmap.MAX_BYTES + 1)}}
+    faults = behaviour("configmaps").validate(large)
+    assert [str(fault) for fault in faults] == [
+        f"[]: Too long: may not be more than {configmap.MAX_BYTES} bytes"
+    ]

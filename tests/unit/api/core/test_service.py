@@ -49,6 +49,17 @@ def test_a_headless_service_stays_headless() -> None:
     assert [f.field for f in service.validate_update(changed, old)] == ["spec.clusterIPs[0]"]
 
 
+def test_an_address_changed_in_one_spelling_is_refused_by_the_other() -> None:
+    old = _service(clusterIP="10.96.0.7")
+    new = copy.deepcopy(old)
+    new["spec"]["clusterIP"] = "10.96.0.9"
+    changed = {"metadata": {"name": "s"}, "spec": _updated(new, old)}
+    assert service.validate(changed) == []
+    assert [str(fault) for fault in service.validate_update(changed, old)] == [
+        'spec.clusterIPs[0]: Invalid value: ["10.96.0.9"]: may not change once set'
+    ]
+
+
 def test_leaving_external_name_frees_the_address() -> None:
     old = _service(type="ExternalName", externalName="a.b")
     new = _service(clusterIP="10.96.0.9")

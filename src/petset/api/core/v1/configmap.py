@@ -43,7 +43,7 @@ def _faults(data: Obj, binary: Obj) -> Faults:
         yield from worded(f"binaryData[{key}]", key, names.config_key(key))
         size += _decoded_bytes(value)
     if size > MAX_BYTES:
-        yield too_long("", MAX_BYTES)
+        yield too_long("[]", MAX_BYTES)  # upstream's way to name the whole object
 
 
 def _frozen_faults(new: Obj, old: Obj, keys: tuple[str, ...]) -> Faults:

@@ -95,10 +95,16 @@ def prepare_update(new: MutableObj, old: Obj) -> None:
     if was != "ExternalName" and not spec.get("clusterIP"):
         kept = {key: before[key] for key in ("clusterIP", "clusterIPs") if before.get(key)}
         spec.update(kept)
+    elif spec.get("clusterIP") != before.get("clusterIP") and _same_ips(spec, before):
+        spec["clusterIPs"] = [spec["clusterIP"]]
     if kind in ("NodePort", "LoadBalancer"):
         _keep_node_ports(items(spec, "ports"), items(before, "ports"))
     elif was in ("NodePort", "LoadBalancer"):
         _drop_node_ports(spec, before)
+
+
+def _same_ips(spec: Obj, before: Obj) -> bool:
+    return items(spec, "clusterIPs") == items(before, "clusterIPs")
 
 
 def _drop_same(spec: MutableObj, before: Obj, keys: Sequence[str]) -> None:
@@ -261,7 +267,8 @@ def validate_update(new: Obj, old: Obj) -> list[FieldError]:
     faults: list[FieldError] = []
     if old_ips and before.get("clusterIP"):
         first = new_ips[0] if new_ips else after.get("clusterIP")
-        faults += unchanged("spec.clusterIPs[0]", first, old_ips[0])
+        if first != old_ips[0]:
+            faults.append(invalid("spec.clusterIPs[0]", new_ips, "may not change once set"))
     old_families, new_families = items(before, "ipFamilies"), items(after, "ipFamilies")
     if old_families and new_families:
         faults += unchanged("spec.ipFamilies[0]", new_families[0], old_families[0])
