@@ -123,6 +123,7 @@ class Box:
 def listening(host: str, port: int = 0) -> Iterator[int]:
     """Somebody else's socket, also on an address that does not exist yet."""
     with contextlib.closing(socket.socket()) as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
         taken.bind((host, port))
         taken.listen()

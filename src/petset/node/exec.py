@@ -14,6 +14,8 @@ from petset.node.channels import Channels
 from petset.node.runtime.base import Attachable, Process, Runtime, RuntimeFailedError
 
 WORDS_MAX = 512
+START_STEP_S = 0.01
+"""How often to look whether a command runs whose terminal's size is known."""
 DRAIN_S = 0.5
 """After the command's end its output pipes may be held open by a child of it; wait so long."""
 
@@ -135,6 +137,10 @@ async def _input(process: Process, peer: Channels) -> None:
 async def _sizes(process: Process, peer: Channels) -> None:
     while (size := await peer.read_size()) is not None:
         process.resize(*size)
+        if not process.started:  # the runtime may have looked at the size already
+            while not process.started and not process.ended:
+                await asyncio.sleep(START_STEP_S)
+            process.resize(*size)
 
 
 async def attach(where: Attachable, asked: Asked, peer: Channels) -> None:

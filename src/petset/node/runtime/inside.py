@@ -88,6 +88,19 @@ class Inside:
             fcntl.ioctl(self.stdout, termios.TIOCSWINSZ, size)
             with contextlib.suppress(ProcessLookupError):
                 self._child.send_signal(signal.SIGWINCH)
+            self._resize_inside(size)
+
+    def _resize_inside(self, size: bytes) -> None:
+        """Set it on the container's own terminal: crun copies the size at the start only."""
+        if not (pid := conmon.read_pid(self._pid_file)):
+            return
+        with contextlib.suppress(OSError):
+            terminal = os.open(f"/proc/{pid}/fd/0", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            try:
+                if os.isatty(terminal):
+                    fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
+            finally:
+                os.close(terminal)
 
     def close_stdin(self) -> None:
         """Say that nothing more comes; on a terminal that is what ^D says."""
