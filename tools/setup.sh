@@ -55,7 +55,7 @@ if [ ! -f "$stamp" ] || [ uv.lock -nt "$stamp" ] || [ pyproject.toml -nt "$stamp
     uv=.venv/bin/uv
   fi
   say "installing the pinned Python packages"
-  UV_PROJECT_ENVIRONMENT=.venv "$uv" sync -q --frozen --inexact --compile-bytecode
+  UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true} UV_PROJECT_ENVIRONMENT=.venv "$uv" sync -q --frozen --inexact --compile-bytecode
   touch "$stamp"
 fi
 .venv/bin/python -m compileall -q src

@@ -211,6 +211,23 @@ def test_clusters_side_by_side_do_not_meet(tmp_path: Path) -> None:
         b.assert_gone()
 
 
+def test_stopped_cluster_leaves_the_network_of_its_successor_alone(tmp_path: Path) -> None:
+    with box(tmp_path) as a, box(tmp_path) as b:
+        a.run("up")
+        a.run("down")
+        description = orjson.loads(a.where.cluster_file.read_bytes())
+        b.run("up")
+        taken = orjson.loads(b.where.cluster_file.read_bytes())["index"]
+        a.where.cluster_file.write_bytes(orjson.dumps({**description, "index": taken}))
+        assert "are in use" in a.refused("up")
+        a.run("down")
+        assert b.is_well()
+        assert Path(f"/sys/class/net/ps{taken}").exists()
+        a.run("down", "--delete-data")
+        assert Path(f"/sys/class/net/ps{taken}").exists()
+        b.run("node add")
+
+
 def test_containers_get_their_signal_and_time_to_end(one: Box) -> None:
     one.run("up")
     place = one.directory / "data"

@@ -46,19 +46,26 @@ def stop(where: paths.Paths, name: str, *, container_grace_s: float = 0.0) -> No
         teardown.stop_nodes([where.node_state(node) for node in nodes], container_grace_s)
     for node in nodes:
         teardown.destroy_node(where.node_run(node), where.node_state(node))
-    if (index := _index(where)) is not None:
-        host.remove(host.ClusterNetwork(name, index))
-    shutil.rmtree(where.run, ignore_errors=True)
+    with state.lock("clusters"):
+        if (index := _index(where)) is not None:
+            host.remove(host.ClusterNetwork(name, index))
+        shutil.rmtree(where.run, ignore_errors=True)
 
 
 def _index(where: paths.Paths) -> int | None:
-    """The cluster's index, from its run directory or else its description."""
+    """The index whose network is this cluster's to remove.
+
+    It is noted in the run directory. Without that the description names it, but then the cluster
+    may be stopped already, and the index may have gone to another one since.
+    """
     if told := state.note(where):
         return told.index
+    cluster = None
     with contextlib.suppress(Failure):
         cluster = state.load(where)
-        return cluster.index if cluster else None
-    return None
+    if cluster is None or cluster.index in state.taken_indexes():
+        return None
+    return cluster.index
 
 
 def nodes_of(where: paths.Paths) -> list[str]:

@@ -256,12 +256,15 @@ def free_index() -> int:
     return free[0]
 
 
+def taken_indexes() -> set[int]:
+    """The indexes of the running clusters."""
+    notes = [note(paths.of(name)) for name in running_names()]
+    return {told.index for told in notes if told}
+
+
 def free_indexes() -> list[int]:
     """Every cluster index whose addresses nothing on this machine uses."""
-    taken = set()
-    for name in running_names():
-        if told := note(paths.of(name)):
-            taken.add(told.index)
+    taken = taken_indexes()
     routed = _routed_networks()
     return [
         index

@@ -14,8 +14,8 @@ from petset.node.channels import Channels
 from petset.node.runtime.base import Attachable, Process, Runtime, RuntimeFailedError
 
 WORDS_MAX = 512
-START_STEP_S = 0.01
-"""How often to look whether a command runs whose terminal's size is known."""
+START_STEPS, START_STEP_S = 500, 0.01
+"""How often and at which distance to look whether a command runs that needs its terminal's size."""
 DRAIN_S = 0.5
 """After the command's end its output pipes may be held open by a child of it; wait so long."""
 
@@ -138,9 +138,16 @@ async def _sizes(process: Process, peer: Channels) -> None:
     while (size := await peer.read_size()) is not None:
         process.resize(*size)
         if not process.started:  # the runtime may have looked at the size already
-            while not process.started and not process.ended:
-                await asyncio.sleep(START_STEP_S)
+            await _started(process)
             process.resize(*size)
+
+
+async def _started(process: Process) -> None:
+    """Wait until the command runs, or never will; nothing but a file tells."""
+    for _ in range(START_STEPS):
+        if process.started or process.ended:
+            return
+        await asyncio.sleep(START_STEP_S)
 
 
 async def attach(where: Attachable, asked: Asked, peer: Channels) -> None:
