@@ -1,8 +1,16 @@
-"""Deployments on real containers: the tutorial, and what only real containers show."""
+"""Deployments on real containers: the tutorial, the how-to, and what only real containers show."""
+
+from pathlib import Path
+
+import pytest
 
 from tests.e2e.conftest import ROOT, Cluster, eventually
 from tests.e2e.tutorial import Player, steps
 
+TEXTS = (
+    ROOT / "examples" / "02-deployment" / "README.md",
+    ROOT / "docs" / "howto" / "roll-out-a-deployment.md",
+)
 DEPLOYMENT = """
 apiVersion: apps/v1
 kind: Deployment
@@ -35,9 +43,12 @@ spec:
 """
 
 
-def test_tutorial_says_what_happens(cluster: Cluster) -> None:
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: str(path.parent.name))
+def test_what_is_written_is_what_happens(cluster: Cluster, text: Path) -> None:
     player = Player(cluster)
-    for step in steps(ROOT / "examples" / "02-deployment" / "README.md"):
+    told = list(steps(text))
+    assert told
+    for step in told:
         player.play(step)
 
 
