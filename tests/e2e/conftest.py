@@ -25,7 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if str(item.path).startswith(here):
             item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.timeout(240))
+            if not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(240))
             if os.geteuid() != 0:
                 item.add_marker(pytest.mark.skip(reason="needs root"))
 
