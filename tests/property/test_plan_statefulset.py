@@ -10,6 +10,7 @@ from petset.api import meta
 from petset.api.meta import MutableObj, Obj
 from petset.controllers.statefulset import identity
 from petset.controllers.statefulset.plan import Observed, plan
+from petset.controllers.statefulset.spec import read
 from petset.reconcile import podtemplate
 from petset.reconcile.actions import Create, Delete, Plan
 from tests.property.world import World, flatten
@@ -43,6 +44,14 @@ def template(number: int) -> MutableObj:
         "metadata": {"labels": {"app": "nginx"}},
         "spec": {"containers": [{"name": "nginx", "image": f"nginx:{number}"}]},
     }
+
+
+BROKEN = "nginx:9"
+"""Pods of this image never get Ready by themselves."""
+
+
+def image_of(pod: Obj) -> str:
+    return str(pod["spec"]["containers"][0]["image"])
 
 
 class SetWorld(World):
@@ -90,15 +99,17 @@ class SetWorld(World):
         if not ordered:
             return
         assert len(created) <= 1
+        wanted = read(self.set).ordinals
         for obj in created:
-            assert not deleted or all(
-                podtemplate.is_finished(pods[identity.ordinal_of(obj)]) for _ in ()
-            )
-            start = (self.set["spec"].get("ordinals") or {}).get("start", 0)
-            for ordinal in range(start, identity.ordinal_of(obj)):
+            for ordinal in (o for o in wanted if o < identity.ordinal_of(obj)):
                 below = pods[ordinal]
                 assert podtemplate.is_running_and_ready(below), "predecessors are ready"
                 assert not meta.is_deleting(below)
+        for action in deleted:
+            ordinal = identity.parse(action.name)[1]
+            if ordinal in wanted and podtemplate.is_running_and_ready(pods[ordinal]):
+                others = [pods.get(o) for o in wanted]
+                assert all(p is not None and podtemplate.is_ready(p) for p in others), "no gap"
         healthy = [
             a for a in deleted if not podtemplate.is_finished(pods[identity.parse(a.name)[1]])
         ]
@@ -108,8 +119,8 @@ class SetWorld(World):
             ordinal = identity.parse(action.name)[1]
             going = [o for o, p in pods.items() if meta.is_deleting(p)]
             assert len(going) < int(budget.get("maxUnavailable") or 1), "each gone before the next"
-            if ordinal >= start_of(self.set) + self.set["spec"]["replicas"]:
-                assert ordinal == max(pods), "highest first"
+            if ordinal not in wanted:
+                assert ordinal == max(o for o in pods if o not in wanted), "highest first"
 
     # -- what others do ---------------------------------------------------------------------------
 
@@ -126,6 +137,13 @@ class SetWorld(World):
         status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]}
         self.change(PODS, meta.name_of(pod), {"status": status})
 
+    def crash(self, pod: Obj) -> None:
+        state = {"waiting": {"reason": "CrashLoopBackOff"}}
+        container = {"name": "nginx", "state": state, "ready": False}
+        status = {"phase": "Running", "conditions": [], "containerStatuses": [container]}
+        if (pod.get("status") or {}).get("containerStatuses") != [container]:
+            self.change(PODS, meta.name_of(pod), {"status": status})
+
     def fail(self, pod: Obj) -> None:
         self.change(PODS, meta.name_of(pod), {"status": {"phase": "Failed", "conditions": []}})
 
@@ -137,7 +155,9 @@ class SetWorld(World):
             elif not podtemplate.is_finished(pod):
                 if not (pod.get("spec") or {}).get("nodeName"):
                     self.bind(pod)
-                if not podtemplate.is_ready(pod):
+                if image_of(pod) == BROKEN:
+                    self.crash(pod)
+                elif not podtemplate.is_ready(pod):
                     self.ready(pod)
 
     def collect(self) -> None:

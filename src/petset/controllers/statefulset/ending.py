@@ -5,7 +5,7 @@ collector finds no pod to delete before the last one has gone; also in foregroun
 Orphaning a set, and taking the annotation off one that is going, ends the order at once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from petset.api import meta
 from petset.api.apps.v1 import setoptions
@@ -30,15 +30,23 @@ def hold(spec: Spec) -> list[Action]:
     return [_write(spec, add=wanted)]
 
 
-def stop(spec: Spec, pods: Iterable[Obj]) -> list[Action]:
-    """The next step of a set that is being deleted: one pod, or let go of the set."""
+def lets_go(spec: Spec, pods: Collection[Obj]) -> bool:
+    """Whether a set that is being deleted has no further need of the finalizer."""
     finalizers = finalizers_of(spec)
     if setoptions.FINALIZER not in finalizers:
-        return []
+        return False
+    return not pods or ORPHAN in finalizers or not spec.options.ordered_deletion
+
+
+def release(spec: Spec) -> Action:
+    """Let go of the set."""
+    return _write(spec, add=False)
+
+
+def stop(spec: Spec, pods: Iterable[Obj]) -> list[Action]:
+    """The next pod to be stopped, if the one before is gone and the set is held."""
     left = sorted(pods, key=identity.ordinal_of)
-    if not left or ORPHAN in finalizers or not spec.options.ordered_deletion:
-        return [_write(spec, add=False)]
-    if any(meta.is_deleting(pod) for pod in left):
+    if setoptions.FINALIZER not in finalizers_of(spec) or any(map(meta.is_deleting, left)):
         return []
     return [steps.delete(spec, left[-1])]
 

@@ -69,8 +69,7 @@ def plan(seen: Observed, now: float) -> Plan:
     )
     observed = _count(spec, resolved, pods.kept, now)
     if meta.is_deleting(seen.set):
-        told = conditions.stored(spec)
-        return Plan(tuple(ending.stop(spec, pods.kept)), status.write(spec, observed, told))
+        return _ending(spec, pods.kept, observed)
     world = _world(spec, seen, resolved, pods.kept, now)
     told = conditions.of(world)
     actions, reached = _sync(world, observed)
@@ -86,6 +85,14 @@ def plan(seen: Observed, now: float) -> Plan:
         status_if_failed=status.write(spec, status.completed(spec, observed), told),
         requeue_after_s=_next_look(world, pods.kept),
     )
+
+
+def _ending(spec: Spec, pods: tuple[Obj, ...], observed: Status) -> Plan:
+    """A set that is being deleted: stop its pods if it asks for order, count what is left."""
+    if ending.lets_go(spec, pods):
+        return Plan((ending.release(spec),))  # it may be gone then: there is no status to write
+    told = conditions.stored(spec)
+    return Plan(tuple(ending.stop(spec, pods)), status.write(spec, observed, told))
 
 
 def wants_adoption(set_obj: Obj, objects: Iterable[Obj]) -> bool:
