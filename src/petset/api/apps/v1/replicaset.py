@@ -63,7 +63,8 @@ def frozen_selector(new: Obj, old: Obj) -> list[FieldError]:
 def counts_faults(new: Obj, counts: tuple[str, ...]) -> Faults:
     """Counts are not negative, and no part is larger than the whole."""
     status = child(new, "status")
-    for key in ("replicas", *counts, "observedGeneration", "collisionCount"):
+    others = ("terminatingReplicas", "observedGeneration", "collisionCount")
+    for key in ("replicas", *counts, *others):
         yield from non_negative(f"status.{key}", status.get(key))
     for key in counts:
         if number(status.get(key)) > number(status.get("replicas")):
