@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import termios
@@ -107,7 +106,12 @@ async def _talk(socket: websocket.WebSocket, wanted: Exec) -> int:
 
 
 def _tell_size(socket: websocket.WebSocket) -> None:
-    size = shutil.get_terminal_size()
+    for stream in (sys.stdin, sys.stdout):
+        with contextlib.suppress(OSError, ValueError):
+            size = os.get_terminal_size(stream.fileno())  # never what $COLUMNS says of another one
+            break
+    else:
+        return
     body = orjson.dumps({"Width": size.columns, "Height": size.lines})
     socket.write(bytes([_RESIZE]) + body + b"\n")
 
