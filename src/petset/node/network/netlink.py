@@ -24,6 +24,7 @@ IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER = 1, 3, 4, 10
 IFLA_LINKINFO, IFLA_NET_NS_FD = 18, 28
 IFF_UP = 1
 SCOPE_UNIVERSE, SCOPE_LINK, SCOPE_HOST = 0, 253, 254
+RTN_UNICAST, RTN_UNREACHABLE = 1, 7
 NUD_PERMANENT = 0x80
 _HEADER = struct.Struct("=IHHII")
 _LINK = struct.Struct("=BxHiII")
@@ -98,9 +99,9 @@ def add_address(index: int, address: str, prefix: int, *, scope: int = SCOPE_UNI
     return Message(RTM_NEWADDR, NLM_CREATE_EXCL, body, frozenset({errno.EEXIST}))
 
 
-def _route(destination: str, scope: int) -> bytes:
+def _route(destination: str, scope: int, kind: int = RTN_UNICAST) -> bytes:
     network, _, prefix = destination.partition("/")
-    body = _ROUTE.pack(socket.AF_INET, int(prefix), 0, 0, 254, 3, scope, 1, 0)
+    body = _ROUTE.pack(socket.AF_INET, int(prefix), 0, 0, 254, 3, scope, kind, 0)
     return body + (attribute(1, socket.inet_aton(network)) if int(prefix) else b"")
 
 
@@ -111,6 +112,11 @@ def add_route(destination: str, *, index: int = 0, gateway: str = "", source: st
     body += attribute(5, socket.inet_aton(gateway)) if gateway else b""
     body += attribute(7, socket.inet_aton(source)) if source else b""
     return Message(RTM_NEWROUTE, NLM_CREATE_REPLACE, body)
+
+
+def refuse_route(destination: str) -> Message:
+    """Nothing there is reachable: who asks is told at once, unless a longer prefix knows better."""
+    return Message(RTM_NEWROUTE, NLM_CREATE_REPLACE, _route(destination, 0, RTN_UNREACHABLE))
 
 
 def delete_route(destination: str) -> Message:

@@ -2,9 +2,12 @@
 
 The DNS address lies on lo and the service range is routed to lo, so that the node's own processes
 reach Services too: the nat output hook needs a route to translate.
+Invariant: addresses of pods and nodes that are gone are refused at once, so that their peers look
+them up again instead of waiting for minutes.
 """
 
 import errno
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +95,14 @@ def _configure(network: NodeNetwork) -> None:
             netlink.add_address(loopback, network.dns_address, 32, scope=netlink.SCOPE_HOST),
             netlink.add_route(network.service_cidr, index=loopback, source=network.address),
             netlink.add_route("0.0.0.0/0", index=eth0, gateway=network.gateway),
+            netlink.refuse_route(_all_pods(network.pod_cidr)),
         )
+
+
+def _all_pods(pod_cidr: str) -> str:
+    """The addresses of all nodes' pods: 10.(128+k).0.0/16 in cluster k."""
+    own = ipaddress.ip_network(pod_cidr)
+    return str(own if own.prefixlen < 16 else own.supernet(new_prefix=16))
 
 
 def set_peer_routes(netns: Path, old: dict[str, str], new: dict[str, str]) -> None:
