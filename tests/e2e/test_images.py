@@ -122,13 +122,16 @@ docker-entrypoint.sh postgres; echo refused $?
 export POSTGRES_PASSWORD='s3 c"r' POSTGRES_DB=app
 mkdir -p $PGDATA/.new; touch $PGDATA/.new/PG_VERSION
 echo 'CREATE TABLE t (a int); INSERT INTO t VALUES (41);' > /docker-entrypoint-initdb.d/1.sql
-for round in first second; do
-    docker-entrypoint.sh postgres -c work_mem=5MB >/tmp/log 2>&1 & server=$!
+start_it='docker-entrypoint.sh postgres -c work_mem=5MB'
+for start in "$start_it" "su -s /bin/sh postgres -c 'exec $start_it'"; do
+    eval "exec $start" >/tmp/log 2>&1 & server=$!
     for i in $(seq 200); do pg_isready -q -h 127.0.0.1 && break; sleep 0.1; done
     psql -h 127.0.0.1 -U postgres app -Atc 'SHOW work_mem'
     psql -h 127.0.0.1 -U postgres app -Atc "UPDATE t SET a = a + 1 RETURNING 'a=' || a"
     kill -INT $server; wait $server; echo ended $?
+    chmod -R g+rwXs $PGDATA # as a volume's fsGroup does
 done
+chmod 0700 $PGDATA
 grep -c 'host all all all scram-sha-256' $PGDATA/pg_hba.conf; ls -ld $PGDATA; ls -a $PGDATA
 """
 

@@ -93,9 +93,12 @@ case " $* " in
     *" --help "* | *" -? "* | *" --version "* | *" -V "* | *" --describe-config "* | *" -C "*) exec "$@" ;;
 esac
 
+mkdir -p "$PGDATA"
+# A volume's group (fsGroup) may have been let in; the server would refuse to start then.
+chmod 0700 "$PGDATA" || echo "$0: the mode of $PGDATA stays as it is" >&2
+
 if [ "$(id -u)" = 0 ]; then
-    mkdir -p "$PGDATA" /run/postgresql
-    chmod 0700 "$PGDATA" || echo "$0: the mode of $PGDATA stays as it is" >&2
+    mkdir -p /run/postgresql
     chmod 3777 /run/postgresql || true
     find "$PGDATA" /run/postgresql \! -user postgres -exec chown postgres:postgres '{}' + ||
         echo "$0: some files stay as they are" >&2
