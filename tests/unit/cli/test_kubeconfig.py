@@ -17,7 +17,7 @@ def test_context_is_merged_beside_what_was_there(cluster, tmp_path) -> None:  # 
     mine = {"apiVersion": "v1", "kind": "Config", "current-context": "mine"}
     mine["contexts"] = [{"name": "mine", "context": {"cluster": "c", "user": "u"}}]  # type: ignore[assignment]
     (tmp_path / "user").write_text(yaml.safe_dump(mine))
-    kubeconfig.write(*cluster, None)
+    kubeconfig.write(cluster[0], cluster[1], None)
     merged = yaml.safe_load((tmp_path / "user").read_text())
     assert [c["name"] for c in merged["contexts"]] == ["mine", "petset-other"]
     assert merged["current-context"] == "petset-other"
@@ -27,7 +27,7 @@ def test_context_is_merged_beside_what_was_there(cluster, tmp_path) -> None:  # 
 
 
 def test_own_file_leaves_the_users_file_alone(cluster, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    kubeconfig.write(*cluster, tmp_path / "given")
+    kubeconfig.write(cluster[0], cluster[1], tmp_path / "given")
     assert not (tmp_path / "user").exists()
     assert (tmp_path / "given").stat().st_mode & 0o777 == 0o600
 
@@ -35,7 +35,7 @@ def test_own_file_leaves_the_users_file_alone(cluster, tmp_path) -> None:  # typ
 def test_unreadable_user_file_is_refused_and_kept(cluster, tmp_path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "user").write_text("a: [")
     with pytest.raises(Failure, match="no readable kubeconfig"):
-        kubeconfig.write(*cluster, None)
+        kubeconfig.write(cluster[0], cluster[1], None)
     assert (tmp_path / "user").read_text() == "a: ["
 
 
