@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +18,10 @@ from typing import Any
 import pytest
 
 from petset.base.ids import Ids
-from petset.cli import paths, process
+from petset.cli import paths, process, state
 from petset.node import kernel
 from petset.node.images import local
-from petset.node.network import namespace
+from petset.node.network import host, namespace
 from petset.node.runtime import cgroup
 from tests.e2e.conftest import Cluster, eventually, make_cluster
 
@@ -126,6 +127,33 @@ def up(cluster: Cluster) -> None:
     """`petset up`: start what is missing."""
     config = str(cluster.config)
     cluster.petset("up", "--name", cluster.name, "--kubeconfig", config)
+
+
+def power_cut(cluster: Cluster) -> None:
+    """What a power cut does to one cluster: kill all, unmount all, lose /run, network, cgroups."""
+    for name in ["server", *agents(cluster)]:
+        kill_process(cluster, name)
+    groups = [
+        group
+        for top in cgroup.directories(f"/petset/{cluster.name}")
+        for group in top.rglob("cgroup.procs")
+    ]
+    doomed = [int(line.split()[0]) for line in processes(cluster)]
+    doomed += [int(pid) for group in groups for pid in group.read_text().split()]
+    dead = [process.Process(pid, kernel.start_ticks(pid)) for pid in doomed]
+    process.send(dead, signal.SIGKILL)
+    assert not process.wait_gone(dead, 10)
+    for root in (cluster.where.run, cluster.where.state):
+        for point in kernel.mounts_below(root):
+            kernel.unmount(point)
+    shutil.rmtree(cluster.where.run)
+    known = state.load(cluster.where)
+    assert known is not None
+    host.remove(host.ClusterNetwork(cluster.name, known.index))
+    eventually(lambda: cgroup.remove(f"/petset/{cluster.name}"), "control groups gone")
+    # The kernel's boot id is new after a boot; here the old one is made unlike it instead.
+    for noted in cluster.where.state.glob("nodes/*/pods/*/volumes.json"):
+        noted.write_text(noted.read_text().replace(kernel.boot_id(), "an-earlier-boot"))
 
 
 def container_status(pod: Any, name: str = "c") -> Any:

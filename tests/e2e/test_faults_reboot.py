@@ -1,15 +1,9 @@
 """The machine loses its power: all processes, mounts and run-time files are gone at once."""
 
-import shutil
-import signal
 from collections.abc import Iterator
 
 import pytest
 
-from petset.cli import process, state
-from petset.node import kernel
-from petset.node.network import host
-from petset.node.runtime import cgroup
 from tests.e2e import faults
 from tests.e2e.conftest import Cluster, eventually
 
@@ -19,33 +13,6 @@ MEMBERS = ["db-0", "db-1", "db-2"]
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     yield from faults.module_cluster(tmp_path_factory, 2)
-
-
-def power_cut(cluster: Cluster) -> None:
-    """What a power cut does to one cluster: kill all, unmount all, lose /run, network, cgroups."""
-    for name in ["server", *faults.agents(cluster)]:
-        faults.kill_process(cluster, name)
-    groups = [
-        group
-        for top in cgroup.directories(f"/petset/{cluster.name}")
-        for group in top.rglob("cgroup.procs")
-    ]
-    doomed = [int(line.split()[0]) for line in faults.processes(cluster)]
-    doomed += [int(pid) for group in groups for pid in group.read_text().split()]
-    dead = [process.Process(pid, kernel.start_ticks(pid)) for pid in doomed]
-    process.send(dead, signal.SIGKILL)
-    assert not process.wait_gone(dead, 10)
-    for root in (cluster.where.run, cluster.where.state):
-        for point in kernel.mounts_below(root):
-            kernel.unmount(point)
-    shutil.rmtree(cluster.where.run)
-    known = state.load(cluster.where)
-    assert known is not None
-    host.remove(host.ClusterNetwork(cluster.name, known.index))
-    eventually(lambda: cgroup.remove(f"/petset/{cluster.name}"), "control groups gone")
-    # The kernel's boot id is new after a boot; here the old one is made unlike it instead.
-    for noted in cluster.where.state.glob("nodes/*/pods/*/volumes.json"):
-        noted.write_text(noted.read_text().replace(kernel.boot_id(), "an-earlier-boot"))
 
 
 def test_all_pods_run_again_with_their_data_after_a_power_cut(cluster: Cluster) -> None:
@@ -62,7 +29,7 @@ def test_all_pods_run_again_with_their_data_after_a_power_cut(cluster: Cluster) 
     for member in MEMBERS:
         cluster.kubectl("exec", member, "--", "sh", "-c", f"echo {member} >/data/mine; sync")
     with faults.observed(cluster):
-        power_cut(cluster)
+        faults.power_cut(cluster)
         faults.up(cluster)
         for member in MEMBERS:
             eventually(lambda m=member: faults.restarts(cluster, m) == 1, f"{member} again")  # type: ignore[misc]
@@ -83,7 +50,7 @@ def test_power_cut_in_the_middle_of_a_roll(cluster: Cluster) -> None:
     with faults.observed(cluster):
         cluster.kubectl("rollout", "restart", "sts/db")
         eventually(lambda: len(cluster.ready("db")) < 3, "the roll has begun")
-        power_cut(cluster)
+        faults.power_cut(cluster)
         faults.up(cluster)
         cluster.kubectl("rollout", "status", "sts/db", "--timeout=90s")
     faults.expect_ready(cluster, "db", MEMBERS)
@@ -94,7 +61,7 @@ def test_power_cut_in_the_middle_of_a_roll(cluster: Cluster) -> None:
 def test_records_torn_by_the_power_cut_do_not_keep_a_node_from_starting(cluster: Cluster) -> None:
     cluster.kubectl("apply", "-f", "-", stdin=faults.member_set(replicas=2, policy="Parallel"))
     faults.expect_ready(cluster, "db", MEMBERS[:2])
-    power_cut(cluster)
+    faults.power_cut(cluster)
     torn = [*cluster.where.state.glob("nodes/*/pods/*/*.json")]
     torn += cluster.where.state.glob("nodes/*/pods/*/containers/*.json")
     assert len(torn) > 4

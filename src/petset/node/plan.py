@@ -17,6 +17,8 @@ from petset.node.seen import ContainerSeen, PodSeen, Verdict
 BACKOFF_FIRST_S = 10.0
 BACKOFF_MAX_S = 300.0
 BACKOFF_RESET_S = 600.0
+LOST_MIN_S = 1.0
+"""A run of at least this length that ended unseen (a power cut, a dead conmon) did not crash."""
 GONE_GRACE_S = 1
 """Grace of a pod whose object is gone already: a successor may be on its way."""
 
@@ -127,8 +129,11 @@ def backoff_s(count: int) -> float:
 
 def next_backoff(run: Run) -> int:
     """Which restart in a row the next one is, after `run` ended."""
-    if run.finished_at - run.started_at >= BACKOFF_RESET_S and run.started_at:
+    length_s = run.finished_at - run.started_at if run.started_at else 0.0
+    if length_s >= BACKOFF_RESET_S:
         return 0
+    if run.lost and length_s >= LOST_MIN_S:
+        return max(0, run.backoff - 1)
     return run.backoff
 
 

@@ -170,3 +170,15 @@ def test_old_runs_are_dropped() -> None:
 
 def test_back_off_doubles_to_five_minutes() -> None:
     assert [plans.backoff_s(n) for n in range(8)] == [0, 10, 20, 40, 80, 160, 300, 300]
+
+
+def test_a_power_cut_is_no_crash_and_adds_no_pause() -> None:
+    count = 0
+    for _ in range(5):
+        lost = ended(137, lost=True, backoff=count, finished_at=NOW + 60)
+        assert plans.backoff_s(plans.next_backoff(lost)) == 0
+        count = plans.next_backoff(lost) + 1
+    crashing = ended(137, lost=True, backoff=4, finished_at=NOW + 60)
+    assert plans.backoff_s(plans.next_backoff(crashing)) == 40
+    at_once = ended(137, lost=True, backoff=2, finished_at=NOW + 0.1)
+    assert plans.backoff_s(plans.next_backoff(at_once)) == 20
