@@ -1,17 +1,146 @@
-"""The examples with a primary and replicas: their tutorials, played on real containers."""
+"""The examples with a primary and replicas: their tutorials played, their members killed."""
 
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import ROOT, Cluster
-from tests.e2e.tutorial import Player, steps
+from petset.node.runtime import cgroup
+from tests.e2e import tutorial
+from tests.e2e.conftest import ROOT, Cluster, eventually, kubectl_path
 
-EXAMPLES = sorted((ROOT / "examples").glob("0[345]-*"))
+EXAMPLES = ROOT / "examples"
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)
-def test_tutorial_says_what_happens(cluster: Cluster, example: Path) -> None:
-    player = Player(cluster)
-    for step in steps(example / "README.md"):
+@dataclass(frozen=True)
+class Database:
+    """An example, and how to write and read numbers with its own client inside a member."""
+
+    name: str
+    folder: str
+    prepare: str
+    """Run once on the primary."""
+    write: str
+    """Writes $i through the primary's name; succeeds only when the write is acknowledged."""
+    read: str
+    """Prints every number that this member has."""
+
+    @property
+    def manifest(self) -> Path:
+        return EXAMPLES / self.folder / "manifest.yaml"
+
+
+REDIS = Database(
+    "redis",
+    "03-redis-replicas",
+    prepare="redis-cli PING",
+    write="redis-cli -h redis-0.redis SADD numbers $i | grep -qx '[01]'",
+    read="redis-cli SMEMBERS numbers",
+)
+POSTGRES = Database(
+    "postgres",
+    "04-postgres-replicas",
+    prepare="psql app -c 'CREATE TABLE numbers (n int PRIMARY KEY)'",
+    write="PGPASSWORD=$POSTGRES_PASSWORD PGCONNECT_TIMEOUT=2 psql -h postgres-0.postgres "
+    '-U postgres app -qc "INSERT INTO numbers VALUES ($i) ON CONFLICT DO NOTHING"',
+    read="psql app -Atc 'SELECT n FROM numbers'",
+)
+DATABASES = [REDIS, POSTGRES]
+each = pytest.mark.parametrize("database", DATABASES, ids=lambda d: d.name)
+
+
+@each
+def test_tutorial_says_what_happens(cluster: Cluster, database: Database) -> None:
+    player = tutorial.Player(cluster)
+    for step in tutorial.steps(EXAMPLES / database.folder / "README.md"):
         player.play(step)
+
+
+@each
+def test_killed_members_lose_nothing_and_take_up_replication(
+    cluster: Cluster, database: Database
+) -> None:
+    with started(cluster, database) as members:
+        sh(cluster, members[0], database.prepare)
+        with Writer(cluster, database, members[1]) as writer:
+            writer.until(20)
+            kill_processes(cluster, database, members[2])
+            writer.until(40)
+            kill_processes(cluster, database, members[0])
+            writer.until(60)
+        wanted = {str(n) for n in range(60)}
+        assert writer.acknowledged >= wanted
+        for member in members:
+            eventually(
+                lambda m=member: writer.acknowledged <= set(sh(cluster, m, database.read).split()),
+                f"{member} has every acknowledged number",
+            )
+        eventually(lambda: cluster.ready(database.name) == members, "all are in replication")
+        pods = cluster.pods(database.name)
+        restarts = {n: p["status"]["containerStatuses"][0]["restartCount"] for n, p in pods.items()}
+        assert restarts == {members[0]: 1, members[1]: 0, members[2]: 1}
+
+
+@contextmanager
+def started(cluster: Cluster, database: Database) -> Iterator[list[str]]:
+    """The example with three members Ready; afterwards nothing is left of it."""
+    name = database.name
+    members = [f"{name}-{i}" for i in range(3)]
+    cluster.kubectl("apply", "-f", str(database.manifest))
+    cluster.kubectl("scale", f"sts/{name}", "--replicas=3")
+    try:
+        eventually(lambda: cluster.ready(name) == members, f"{members} Ready", 90)
+        yield members
+    finally:
+        cluster.kubectl("delete", "-f", str(database.manifest))
+        cluster.kubectl("delete", "pvc", "-l", f"app={name}")
+
+
+def sh(cluster: Cluster, pod: str, script: str) -> str:
+    return cluster.kubectl("exec", pod, "--", "sh", "-c", script, check=False).strip()
+
+
+def kill_processes(cluster: Cluster, database: Database, member: str) -> None:
+    """SIGKILL every process of a member's containers, from outside, as an out-of-memory kill."""
+    pod = cluster.pods(database.name)[member]
+    top = next(h for h in cgroup.hierarchies() if h.name in ("pids", "cgroup"))
+    group = top / "petset" / cluster.name / pod["spec"]["nodeName"] / pod["metadata"]["uid"]
+    pids = [int(pid) for file in group.glob("*/cgroup.procs") for pid in file.read_text().split()]
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+class Writer:
+    """Writes 0, 1, 2... from inside a member; a number follows when the last is acknowledged."""
+
+    def __init__(self, cluster: Cluster, database: Database, member: str) -> None:
+        script = f"i=0; while true; do if {database.write}; then echo $i; i=$((i + 1)); fi; done"
+        self._child = subprocess.Popen(
+            [kubectl_path(), "--kubeconfig", str(cluster.config)]
+            + ["exec", member, "--", "sh", "-c", f"{{ {script}; }} 2>/dev/null"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.acknowledged: set[str] = set()
+
+    def until(self, count: int) -> None:
+        """Wait for so many acknowledged numbers."""
+        assert self._child.stdout is not None
+        while len(self.acknowledged) < count:
+            line = self._child.stdout.readline()
+            assert line, "the writer ended"
+            self.acknowledged.add(line.strip())
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.terminate()
+        rest = self._child.communicate()[0]
+        self.acknowledged.update(rest.splitlines())
