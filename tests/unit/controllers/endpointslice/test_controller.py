@@ -3,6 +3,7 @@
 from typing import Any
 
 from petset.api import meta
+from petset.api.meta import Obj
 from petset.api.meta import MutableObj
 from petset.controllers.endpointslice import controller
 from petset.reconcile.manager import Factory
@@ -62,9 +63,13 @@ async def test_endpoints_follow_their_pods_and_go_with_the_service() -> None:
         await here.until(lambda: told(here) == {}, SLICES)
         await here.client.patch("pods", "a", {"metadata": {"labels": LABELS}}, "default")
         await here.until(lambda: told(here) == {"10.128.0.2": (True, "z1")}, SLICES)
-        (slice_,) = [
-            s for s in here.cache(SLICES).list("default") if meta.name_of(s) != "kubernetes"
-        ]
+
+        def own() -> list[Obj]:
+            every = here.cache(SLICES).list("default")
+            return [s for s in every if meta.name_of(s) != "kubernetes"]
+
+        await here.until(lambda: len(own()) == 1, SLICES)  # the one it replaces goes last
+        (slice_,) = own()
         assert slice_["ports"] == [{"name": "", "port": 8080, "protocol": "TCP"}]
         legacy = await here.client.get("endpoints", "nginx", "default")
         assert legacy["subsets"][0]["addresses"][0]["ip"] == "10.128.0.2"
