@@ -73,9 +73,11 @@ def test_force_deletion_frees_the_name_and_the_old_container_goes(cluster: Clust
     faults.expect_ready(cluster, "db", ["db-0"])
     pod = cluster.pods("db")["db-0"]
     record = faults.record_of(cluster, pod)
-    cluster.kubectl("delete", "pod", "db-0", "--force", "--grace-period=0")
-    eventually(lambda: not faults.lives(record), "the old container is dead")
-    faults.expect_ready(cluster, "db", ["db-0"])
+    with faults.observed(cluster) as watched:
+        cluster.kubectl("delete", "pod", "db-0", "--force", "--grace-period=0")
+        eventually(lambda: not faults.lives(record), "the old container is dead")
+        faults.expect_ready(cluster, "db", ["db-0"])
+    assert len(watched.seen["default/db-0"]) == 2
     assert cluster.pods("db")["db-0"]["metadata"]["uid"] != pod["metadata"]["uid"]
     cluster.kubectl("delete", "sts", "db")
     cluster.kubectl("delete", "pod", "db-0", "--force", "--grace-period=0", "--ignore-not-found")

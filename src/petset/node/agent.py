@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -91,6 +92,7 @@ class Agent:
         self._peers = Peers(self.informers.cache("nodes"), config.name, config.network)
         self._registration = Registration(client, clock, config.state_dir, self._facts)
         self._workers: dict[str, PodWorker] = {}
+        self._ends: dict[str, asyncio.Event] = {}
         self._lock: IO[str] | None = None
         self._problem = ""
         self.server = Server(self.runtime, self.pod, clock)
@@ -175,7 +177,7 @@ class Agent:
         """Nothing is started, stopped or told before the API has said which pods there are."""
         await self._pods.wait_synced()
         known = {uid_of(pod): pod for pod in self._pods.list()}
-        for uid in self.runtime.pods():
+        for uid in sorted(self.runtime.pods(), key=known.__contains__):  # first what has to go
             record = podrecord.load(self.tools.pod_dir(uid))
             if uid in known:
                 lost = record is None  # in a power cut
@@ -251,7 +253,7 @@ class Agent:
         taken = [
             claim
             for worker in self._workers.values()
-            if worker.holds_ports
+            if worker.holds_ports and not _same_name(worker.pod, pod)  # those are waited for
             for claim in podspec.host_ports(worker.pod)
         ]
         anywhere = "0.0.0.0"  # noqa: S104 (compared, not bound)
@@ -265,13 +267,26 @@ class Agent:
 
     def _keep(self, record: podrecord.PodRecord) -> PodWorker:
         worker = PodWorker(self.tools, record)
+        before = [
+            self._ends[other.uid]
+            for other in self._workers.values()
+            if _same_name(other.pod, record.pod)
+        ]
         self._workers[worker.uid] = worker
+        self._ends[worker.uid] = asyncio.Event()
         self._content.follow(record.pod)
-        self._group.create_task(self._supervise(worker), name=f"pod {name_of(record.pod)}")
+        self._group.create_task(self._supervise(worker, before), name=f"pod {worker.uid}")
         return worker
 
-    async def _supervise(self, worker: PodWorker) -> None:
-        """Run a worker to its end; one that breaks is made anew from its record."""
+    async def _supervise(self, worker: PodWorker, before: Sequence[asyncio.Event]) -> None:
+        """Run a worker to its end; one that breaks is made anew from its record.
+
+        It begins when no trace is left of the pods of this name that were here `before`: by force
+        a name can be free in the API while something of its last owner still runs.
+        """
+        for event in before:
+            await event.wait()
+        worker = self._workers[worker.uid]
         delay = RESTART_FIRST_S
         while True:
             task = asyncio.ensure_future(worker.run())
@@ -289,6 +304,7 @@ class Agent:
             delay = min(delay * 2, RESTART_MAX_S)
             worker = self._renew(worker)
         self._workers.pop(worker.uid, None)
+        self._ends.pop(worker.uid).set()
         self._content.leave(worker.uid)
 
     def _renew(self, broken: PodWorker) -> PodWorker:
@@ -318,3 +334,7 @@ class Agent:
         self._events.emit(
             Emit(involved, "Normal" if kind == "Normal" else "Warning", reason, message)
         )
+
+
+def _same_name(one: Obj, other: Obj) -> bool:
+    return (namespace_of(one), name_of(one)) == (namespace_of(other), name_of(other))

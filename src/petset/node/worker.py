@@ -54,6 +54,7 @@ class PodWorker:
         self._wake = asyncio.Event()
         self._done = False
         self._confirmed = False
+        self._released = False
         self._unsaved = False
         self._stale_content = False
         self._starting = ""
@@ -79,7 +80,7 @@ class PodWorker:
     @property
     def holds_ports(self) -> bool:
         """Whether the pod may still use ports of the node."""
-        return self._verdict is None
+        return self._verdict is None and not self._released
 
     def gone(self) -> None:
         """The pod's object is gone from the API."""
@@ -411,6 +412,7 @@ class PodWorker:
 
     async def _confirm(self) -> None:
         """Nothing of the pod is left: delete its object, however long the API needs."""
+        self._released = True
         self._publisher.pause()
         await self._persist(self._delete)
 

@@ -152,6 +152,9 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
         await store.close()
 
 
+PORT = {"containerPort": 80, "hostPort": 80}
+
+
 def played(tmp_path: Path, story: Callable[[Rig], Coroutine[Any, Any, None]]) -> None:
     """Run a story in virtual time."""
 
@@ -363,6 +366,42 @@ def test_a_pod_whose_record_was_lost_is_adopted_all_the_same(tmp_path: Path) -> 
         assert count(await here.until(ready)) == 0
         assert len(here.machine.runs) == 1
         assert record.read_bytes()
+
+    played(tmp_path, story)
+
+
+def test_a_successor_of_a_force_deleted_pod_waits_for_its_last_container(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        here.scripts["c"] = Behaviour(stop_s=None)
+        containers = [{"name": "c", "image": "x", "ports": [PORT]}]
+        await here.create(terminationGracePeriodSeconds=600, containers=containers)
+        old = await here.until(ready)
+        await here.client.delete("pods", "p", "default", grace_s=0)
+        await here.create(containers=containers)
+        await asyncio.sleep(0.5)
+        assert [run.pod_uid for run in here.machine.runs.values()] == [meta.uid_of(old)]
+        new = await here.until(ready)
+        assert {run.pod_uid for run in here.machine.runs.values()} == {meta.uid_of(new)}
+
+    played(tmp_path, story)
+
+
+def test_a_successor_of_a_force_deleted_pod_waits_for_it_under_the_next_agent_too(
+    tmp_path: Path,
+) -> None:
+    async def story(here: Rig) -> None:
+        here.scripts["c"] = Behaviour(stop_s=None)
+        await here.create(terminationGracePeriodSeconds=600)
+        await here.until(ready)
+        await here.client.delete("pods", "p", "default", grace_s=0)
+        await here.create()
+        await asyncio.sleep(0.5)
+        await here.stop()
+        await here.start()
+        await asyncio.sleep(0.5)
+        assert len(here.machine.runs) == 1
+        new = await here.until(ready)
+        assert {run.pod_uid for run in here.machine.runs.values()} == {meta.uid_of(new)}
 
     played(tmp_path, story)
 
