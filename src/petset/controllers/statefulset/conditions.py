@@ -12,7 +12,7 @@ texts change only with what they tell; so a settled set has nothing to write.
 Invariant: conditions of other types are left alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from petset.api import meta
@@ -20,7 +20,7 @@ from petset.api.meta import Obj
 from petset.controllers.statefulset import heal, identity, trouble
 from petset.controllers.statefulset.spec import Spec
 from petset.controllers.statefulset.trouble import Trouble
-from petset.controllers.statefulset.world import World, is_healthy, trouble_of
+from petset.controllers.statefulset.world import World, is_healthy
 from petset.reconcile.actions import Emit
 
 AVAILABLE, PROGRESSING, STUCK = "Available", "Progressing", "RolloutStuck"
@@ -61,7 +61,7 @@ def stored(spec: Spec) -> tuple[Obj, ...]:
 def of(world: World) -> tuple[Obj, ...]:
     """The conditions that the set is to have."""
     goal = _goal(world)
-    first = next(troubles(world), None)
+    first = next((seen for seen in world.troubles if seen is not None), None)
     made = (
         _available(world, goal, first),
         _progressing(world, goal),
@@ -91,16 +91,10 @@ def events(world: World, conditions: Sequence[Obj]) -> list[Emit]:
     return found
 
 
-def troubles(world: World) -> Iterator[Trouble]:
-    """What keeps pods in range from being Ready, lowest ordinal first."""
-    for index in range(len(world.slots)):
-        if (seen := trouble_of(world, index)) is not None:
-            yield seen
-
-
 def next_look(world: World) -> float | None:
     """Seconds until a pod will have taken too long; None when none is waited for."""
-    return trouble.next_look(troubles(world), world.spec.options.deadline_s, world.now)
+    known = (seen for seen in world.troubles if seen is not None)
+    return trouble.next_look(known, world.spec.options.deadline_s, world.now)
 
 
 def _goal(world: World) -> Goal:
@@ -173,7 +167,9 @@ def _blocking(world: World, goal: Goal) -> Trouble | None:
     if steady or goal.is_reached:
         return None
     deadline_s = world.spec.options.deadline_s
-    for seen in troubles(world):
+    for seen in world.troubles:
+        if seen is None:
+            continue
         if seen.hopeless or trouble.is_late(seen, deadline_s, world.now):
             return seen
     return None

@@ -20,7 +20,7 @@ from petset.controllers.statefulset import identity, rollout, trouble
 from petset.controllers.statefulset.spec import RESOURCE, Spec
 from petset.controllers.statefulset.status import Status
 from petset.controllers.statefulset.trouble import Trouble
-from petset.controllers.statefulset.world import World, trouble_of
+from petset.controllers.statefulset.world import World
 from petset.reconcile import revisions
 from petset.reconcile.actions import Action, Emit, Patch, Reported, Update
 from petset.reconcile.revisions import Resolved
@@ -58,7 +58,7 @@ def replaces(world: World, index: int, pod: Obj) -> Trouble | None:
     spec = world.spec
     if not spec.options.heal or spec.options.paused or spec.strategy != "RollingUpdate":
         return None
-    seen = trouble_of(world, index)
+    seen = world.troubles[index]
     if seen is None or meta.is_deleting(pod) or not _is_unwanted(world, index, pod):
         return None
     untested = identity.revision_of(pod) not in world.proven
@@ -78,12 +78,11 @@ def told(world: World, pod: Obj, why: Trouble) -> Emit:
 def late(world: World) -> Trouble | None:
     """What a pod of the update revision has waited for longer than the deadline, highest first."""
     update = identity.label_of(world.update)
-    for index in reversed(range(len(world.slots))):
-        _, pod = world.slots[index]
-        if pod is None or meta.is_deleting(pod) or identity.revision_of(pod) != update:
+    for (_, pod), seen in reversed(list(zip(world.slots, world.troubles, strict=True))):
+        if seen is None or pod is None or meta.is_deleting(pod):
             continue
-        seen = trouble_of(world, index)
-        if seen is not None and trouble.is_late(seen, world.spec.options.deadline_s, world.now):
+        overdue = trouble.is_late(seen, world.spec.options.deadline_s, world.now)
+        if overdue and identity.revision_of(pod) == update:
             return seen
     return None
 

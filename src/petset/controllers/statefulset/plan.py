@@ -23,7 +23,7 @@ from petset.controllers.statefulset import (
 from petset.controllers.statefulset.backoff import Failure
 from petset.controllers.statefulset.spec import RESOURCE, Spec, read
 from petset.controllers.statefulset.status import Status
-from petset.controllers.statefulset.world import World, is_healthy
+from petset.controllers.statefulset.world import World, is_healthy, troubles
 from petset.reconcile import owners, podtemplate, revisions
 from petset.reconcile.actions import Action, Parallel, Plan
 from petset.reconcile.owners import Claims
@@ -138,18 +138,20 @@ def _world(
     spec: Spec, seen: Observed, resolved: Resolved, pods: tuple[Obj, ...], now: float
 ) -> World:
     by_ordinal = {identity.ordinal_of(pod): pod for pod in pods}
+    slots = tuple((ordinal, by_ordinal.get(ordinal)) for ordinal in spec.ordinals)
     condemned = sorted((o for o in by_ordinal if o >= 0 and o not in spec.ordinals), reverse=True)
     return World(
         spec=spec,
         now=now,
         current=resolved.current,
         update=resolved.update,
-        slots=tuple((ordinal, by_ordinal.get(ordinal)) for ordinal in spec.ordinals),
+        slots=slots,
         condemned=tuple(by_ordinal[ordinal] for ordinal in condemned),
         claims=seen.claims,
         occupied=frozenset(map(meta.name_of, seen.pods)) - frozenset(map(meta.name_of, pods)),
         proven=heal.proven(resolved.listed),
         failures=seen.failures,
+        troubles=troubles(spec, slots, seen.failures),
     )
 
 

@@ -1,7 +1,7 @@
 """A set with its pods sorted into places, as the steps of a sync look at it. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from petset.api import meta
 from petset.api.meta import Obj
@@ -22,6 +22,7 @@ class World:
         occupied: names of pods that are not the set's; their ordinals wait until they are gone.
         proven: revisions, as pods are labelled, of which the whole set was once Ready.
         failures: what is known of pods that have failed, by ordinal.
+        troubles: what keeps the pod of each slot from being Ready (see `troubles`).
     """
 
     spec: Spec
@@ -32,8 +33,9 @@ class World:
     condemned: tuple[Obj, ...]
     claims: Mapping[str, Obj]
     occupied: frozenset[str]
-    proven: frozenset[str] = frozenset()
-    failures: Mapping[int, Failure] = field(default_factory=dict)
+    proven: frozenset[str]
+    failures: Mapping[int, Failure]
+    troubles: tuple[Trouble | None, ...]
 
 
 def is_healthy(world: World, pod: Obj) -> bool:
@@ -45,16 +47,21 @@ def is_healthy(world: World, pod: Obj) -> bool:
     )
 
 
-def trouble_of(world: World, index: int) -> Trouble | None:
-    """What keeps the pod of slot `index` from being Ready; None for a missing one too.
+def troubles(
+    spec: Spec, slots: Iterable[tuple[int, Obj | None]], failures: Mapping[int, Failure]
+) -> tuple[Trouble | None, ...]:
+    """What keeps the pod of each slot from being Ready; None for one that is missing, too.
 
     An ordinal that fails again and again is told of as such, whatever its pod is about just now.
     """
-    ordinal, pod = world.slots[index]
-    seen, failure = None if pod is None else trouble.of_pod(pod), world.failures.get(ordinal)
+    return tuple(_trouble(spec, ordinal, pod, failures.get(ordinal)) for ordinal, pod in slots)
+
+
+def _trouble(spec: Spec, ordinal: int, pod: Obj | None, failure: Failure | None) -> Trouble | None:
+    seen = None if pod is None else trouble.of_pod(pod)
     if failure is None or failure.count < 2 or (pod is not None and seen is None):
         return seen
     if pod is not None and meta.is_deleting(pod):
         return seen
-    name = f"{world.spec.name}-{ordinal}"
+    name = f"{spec.name}-{ordinal}"
     return Trouble(trouble.FAILING, f"Pod {name} fails again and again", True, failure.first_at)
