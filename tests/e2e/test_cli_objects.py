@@ -19,10 +19,10 @@ from tests.e2e.cli_box import PETSET, Box, Done, box
 from tests.e2e.conftest import ROOT, eventually, run
 
 WEB = ROOT / "examples" / "01-web" / "web.yaml"
-CRASHER = """
+FALLER = """
 apiVersion: v1
 kind: Pod
-metadata: {name: crasher}
+metadata: {name: faller}
 spec:
   containers:
   - {name: main, image: nginx, command: [sh, -c, "echo run of $$; date +%s%N; sleep 1; exit 3"]}
@@ -192,8 +192,8 @@ def test_invalid_object_is_refused_in_the_servers_words_and_others_are_applied(w
 
 
 def test_delete_waits_until_the_pod_is_gone(web: Box) -> None:
-    manifest = web.directory / "crasher.yaml"
-    manifest.write_text(CRASHER.replace("name: crasher", "name: leaver"))
+    manifest = web.directory / "faller.yaml"
+    manifest.write_text(FALLER.replace("name: faller", "name: leaver"))
     web.run("apply", "-f", str(manifest))
     eventually(lambda: "Running" in web.run("get", "pod", "leaver").out, "leaver runs")
     web.run("delete", "pod", "leaver")
@@ -210,18 +210,18 @@ def test_deleting_needs_names_labels_or_all(web: Box) -> None:
 
 
 def test_logs_follow_and_previous(web: Box) -> None:
-    manifest = web.directory / "crasher.yaml"
-    manifest.write_text(CRASHER)
+    manifest = web.directory / "faller.yaml"
+    manifest.write_text(FALLER)
     web.run("apply", "-f", str(manifest))
-    eventually(lambda: "CrashLoopBackOff" in web.run("get", "pod", "crasher").out, "it crashes")
-    assert "crasher" in web.run("logs", "crasher", ok=False).err  # which container?
-    now = web.run("logs", "crasher", "-c", "main").out
+    eventually(lambda: "CrashLoopBackOff" in web.run("get", "pod", "faller").out, "it falls")
+    assert "faller" in web.run("logs", "faller", ok=False).err  # which container?
+    now = web.run("logs", "faller", "-c", "main").out
     assert now.startswith("run of ")
     assert len(now.splitlines()) == 2
-    assert web.run("logs", "crasher", "-c", "main", "--tail", "1").out == now.splitlines()[1] + "\n"
-    before = web.run("logs", "crasher", "-c", "main", "-p").out
+    assert web.run("logs", "faller", "-c", "main", "--tail", "1").out == now.splitlines()[1] + "\n"
+    before = web.run("logs", "faller", "-c", "main", "-p").out
     assert before.startswith("run of ")
-    assert web.run("logs", "crasher", "-c", "calm", "-p", ok=False).err.startswith("Error from")
+    assert web.run("logs", "faller", "-c", "calm", "-p", ok=False).err.startswith("Error from")
     following = web.start("logs", "web-0", "-f")
     try:
         assert following.stdout is not None
@@ -233,7 +233,7 @@ def test_logs_follow_and_previous(web: Box) -> None:
     finally:
         following.kill()
         following.communicate()
-    web.run("delete", "pod", "crasher")
+    web.run("delete", "pod", "faller")
 
 
 def test_exec_passes_codes_and_streams(web: Box) -> None:

@@ -81,7 +81,7 @@ def _do(work: Awaitable[_T]) -> _T:
     try:
         return asyncio.run(main())
     except ImageError as error:
-        raise Failure(f"{error.reason}: {error.message}") from error
+        raise Failure(error.message) from error
 
 
 def _say(line: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from petset.cli import state
 
+_WAITING = "waits for go\n"
 OTHER_PORT = "free it, or start the cluster on another one with --port P"
 
 
@@ -49,11 +50,21 @@ def start_time(pid: int) -> int | None:
 def read(pid_file: Path) -> Process | None:
     """The live process of a pid file, if any."""
     try:
-        pid, started = (int(word) for word in pid_file.read_text().split())
+        pid, started = (int(word) for word in pid_file.read_text().split()[:2])
     except (OSError, ValueError):
         return None
     process = Process(pid, started)
     return process if process.alive else None
+
+
+def drop_waiting(pid_file: Path) -> None:
+    """End a process that still waits for a `go` which cannot come: its starter was killed.
+
+    Call with the cluster's lock held, when nobody starts processes.
+    """
+    with contextlib.suppress(OSError):
+        if pid_file.read_text().endswith(_WAITING) and (waiting := read(pid_file)):
+            stop([waiting])
 
 
 @dataclass(slots=True)
@@ -64,12 +75,14 @@ class Started:
     ready: int
     gate: int
     log: Path
+    pid_file: Path
 
     def go(self) -> None:
         """Let it begin: what it needs is there now."""
         with contextlib.suppress(OSError):
             os.write(self.gate, b"g")
         os.close(self.gate)
+        _note(self.pid_file, self.process, "")
 
     def wait_ready(self, timeout_s: float) -> str:
         """Wait for the first line: "ok", why it refused (tab, what to do), or "" if it died."""
@@ -113,9 +126,13 @@ def start(module: str, arguments: Sequence[str], *, pid_file: Path, log: Path) -
     os.close(gate)
     process = Process(child.pid, start_time(child.pid) or 0)
     pid_file.parent.mkdir(parents=True, exist_ok=True)
-    state.write_atomic(pid_file, f"{process.pid} {process.started}\n".encode())
+    _note(pid_file, process, _WAITING)
     child.returncode = 0  # ours to forget: it lives on, and init reaps it
-    return Started(process, reader, opener, log)
+    return Started(process, reader, opener, log, pid_file)
+
+
+def _note(pid_file: Path, process: Process, more: str) -> None:
+    state.write_atomic(pid_file, f"{process.pid} {process.started}\n{more}".encode())
 
 
 def stop(processes: Sequence[Process], *, grace_s: float = 10.0) -> None:

@@ -54,6 +54,8 @@ def start(
     where = state.find(wanted.name, wanted.data_dir)
     if not where.cluster_file.exists():
         _refuse_foreign_directory(where)
+    for file in where.run.glob("*.pid"):
+        process.drop_waiting(file)
     undo = leftovers.Undo(where, wanted.name)
     try:
         cluster = _describe(where, wanted)
@@ -68,6 +70,7 @@ def start(
             expect_ready(server, "the API server")
             say(f"API ready at {cluster.url}")
         _await_agents(agents, say)
+        _await_running(where, cluster, server, agents)
         _write_kubeconfig(where, cluster, wanted)
         if server is None and not any(agents.values()):
             say("already running")
@@ -87,6 +90,20 @@ def _await_agents(agents: Mapping[str, process.Started | None], say: Callable[[s
     for node, agent in started.items():
         expect_ready(agent, f"node {node}")
         say(f"node {node} ready")
+
+
+def _await_running(
+    where: paths.Paths,
+    cluster: state.Cluster,
+    server: process.Started | None,
+    agents: Mapping[str, process.Started | None],
+) -> None:
+    """Wait for what ran before, too: an `up` that was killed may have begun it just now."""
+    nodes = [node for node, agent in agents.items() if agent is None]
+    if server is None or nodes:
+        from petset.cli import ready
+
+        ready.wait(where, cluster, nodes, _READY_S)
 
 
 def _describe(where: paths.Paths, wanted: Wanted) -> state.Cluster:

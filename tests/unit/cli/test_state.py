@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,24 @@ def test_pid_file_of_a_dead_or_other_process_is_not_trusted(tmp_path) -> None:  
     process.stop([process.Process(child.pid, started or 0)])
     assert process.read(file) is None
     child.communicate()
+
+
+def test_process_whose_starter_was_killed_is_not_taken_for_running(tmp_path: Path) -> None:
+    file = tmp_path / "x.pid"
+    for go in (False, True):
+        started = process.start("timeit", ["-n1", "input()"], pid_file=file, log=tmp_path / "log")
+        child = started.process
+        if go:
+            started.go()
+        left = subprocess.Popen(["sleep", "60"])
+        words = file.read_text().split(maxsplit=2)
+        more = words[2] if len(words) > 2 else ""
+        file.write_text(f"{left.pid} {process.start_time(left.pid)}\n{more}")
+        process.drop_waiting(file)
+        assert (process.read(file) is not None) is go
+        left.kill()
+        left.wait()
+        process.stop([child])
 
 
 def test_child_that_dies_before_it_is_ready_says_nothing(tmp_path) -> None:  # type: ignore[no-untyped-def]
