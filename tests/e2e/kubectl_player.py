@@ -163,6 +163,10 @@ class Running:
             assert found, f"/{pattern}/ never came from kubectl {shown}:\n{self._text[-2000:]}"
             return found
 
+    def has(self, pattern: str) -> bool:
+        """Whether the pattern is in what was printed so far."""
+        return self._find(pattern) is not None
+
     def end(self, limit_s: float = 60.0) -> int:
         """Wait until it ends by itself; its exit code."""
         return self._process.wait(limit_s)

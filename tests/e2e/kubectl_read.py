@@ -88,6 +88,19 @@ def get_watch_events(p: Player) -> None:
         watch.until(r'"type": ?"DELETED"')
 
 
+@step("get pods --watch-only")
+def watch_only(p: Player) -> None:
+    mark = f"only-{p.version.replace('.', '-')}"
+    with p.running("get", "pods", "--watch-only", "-L", mark) as watch:
+        for _ in range(50):  # the watch may begin late: mark again until it tells
+            p.run("label", "pod", "web-1", f"{mark}=yes")
+            p.run("label", "pod", "web-1", f"{mark}-")
+            if watch.has(r"^web-1 .* yes\s*$"):
+                break
+        watch.until(r"^web-1 .* yes\s*$", 1)
+    assert not watch.has(r"^talker ")
+
+
 plain(
     "describe pod web-0",
     r"^Name: +web-0\n(.|\n)*^Controlled By: +StatefulSet/web\n(.|\n)*Ready +True",
@@ -113,6 +126,14 @@ plain("describe events", r"^(First Timestamp|Event Time): ")
 plain("describe controllerrevisions", r"^Kind: +ControllerRevision\n")
 plain("events", r"LAST SEEN +TYPE +REASON +OBJECT +MESSAGE\n(.*\n)*.*Pod/web-0 ")
 plain("events --for=pod/web-0 --types=Normal", r"Started +Pod/web-0 ")
+
+
+@step("events --watch")
+def watch_events(p: Player) -> None:
+    with p.running("events", "--watch", "--for=pod/web-0") as watch:
+        watch.until(r"Started +Pod/web-0 ")
+
+
 plain("auth can-i create pods", r"^yes$")
 plain("auth can-i --list", r"\*\.\* ")
 plain("auth whoami", r"^Username +kubernetes-admin$", since="1.28")

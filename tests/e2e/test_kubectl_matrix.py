@@ -10,12 +10,13 @@ import pytest
 
 from tests.e2e import kubectl_world
 from tests.e2e.conftest import ROOT, Cluster, kubectl_versions
+from tests.e2e.kubectl_create import CREATE
 from tests.e2e.kubectl_errors import ERRORS
 from tests.e2e.kubectl_player import Player, Results, page, take
 from tests.e2e.kubectl_pods import NODES, PODS
 from tests.e2e.kubectl_read import READ
 from tests.e2e.kubectl_streams import STREAMS
-from tests.e2e.kubectl_write import CHANGE, CREATE, REMOVE
+from tests.e2e.kubectl_write import CHANGE, REMOVE
 
 PAGE = ROOT / "docs" / "reference" / "kubectl.md"
 VERSIONS = kubectl_versions()
@@ -93,6 +94,9 @@ def test_no_command_is_broken(results: Results, version: str) -> None:
 
 def test_the_page_says_what_happened(results: Results) -> None:
     text = page(EVERY, VERSIONS, results)
+    columns = f"| command | {' | '.join(VERSIONS)} |\n"
+    if not os.environ.get("GOLDEN") and columns not in PAGE.read_text():
+        pytest.skip("the page is about other versions than those at hand")
     if os.environ.get("GOLDEN"):
         PAGE.write_text(text)
     assert PAGE.read_text() == text, "GOLDEN=1 rewrites the page"
