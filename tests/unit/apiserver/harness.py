@@ -130,8 +130,16 @@ class Server:
             "merge": "application/merge-patch+json",
             "json": "application/json-patch+json",
             "strategic": "application/strategic-merge-patch+json",
+            "apply": "application/apply-patch+yaml",
         }[kind]
         return await self.ask("PATCH", path, body, content_type=media, **more)
+
+    async def apply(self, path: str, body: Any, manager: str = "me", **more: Any) -> Answer:
+        """Apply `body` as `manager`; `force=True` takes over what others own."""
+        query = [("fieldManager", manager)] if manager else []
+        if more.pop("force", False):
+            query.append(("force", "true"))
+        return await self.patch(path, body, "apply", query=[*query, *more.pop("query", ())], **more)
 
     @asynccontextmanager
     async def watching(self, path: str, **more: Any) -> AsyncIterator[Ear]:

@@ -206,7 +206,7 @@ def _prune(forms: Forms, merged: Obj, last: Entry, managers: Managers) -> Any:
     assert final is not None
     gone = difference(_everything(shape, whole), _everything(shape, final[0]))
     pruned = remove(shape, whole, fieldset.intersection(gone, before))
-    back = forms.at(pruned or {}, forms.version)
+    back = forms.at(pruned, forms.version)
     return merged if back is None else back[0]
 
 
@@ -231,26 +231,24 @@ def _everything(shape: Shape, value: Any) -> Fields | None:
 
 
 def remove(shape: Shape, value: Any, fields: Fields | None) -> Any:
-    """`value` without the members of `fields`; what gets empty on the way goes, too."""
+    """`value` without the members of `fields`. A container that gets empty on the way stays."""
     if fields is None or shape.kind == ATOM:
         return value
     if isinstance(value, Mapping):
         struct = shape.kind == STRUCT
         made = {}
         for key, item in value.items():
-            inner = shape.places[key][1] if struct else shape.item
-            left = _left(inner, item, fields.get(f"f:{key}"))
-            if left is not None:
-                made[key] = left
-        return made or None
-    kept = [_left(shape.item, item, fields.get(typed.element_name(shape, item))) for item in value]
-    return [item for item in kept if item is not None] or None
-
-
-def _left(shape: Shape, value: Any, node: Fields | None) -> Any:
-    if node is None:
-        return value
-    return None if fieldset.is_member(node) else remove(shape, value, node)
+            node = fields.get(f"f:{key}")
+            if node is None or not fieldset.is_member(node):
+                inner = shape.places[key][1] if struct else shape.item
+                made[key] = remove(inner, item, node)
+        return made
+    kept = []
+    for item in value:
+        node = fields.get(typed.element_name(shape, item))
+        if node is None or not fieldset.is_member(node):
+            kept.append(remove(shape.item, item, node))
+    return kept
 
 
 # -- conflicts ------------------------------------------------------------------------------------
