@@ -115,7 +115,9 @@ def _delete(words: Words) -> int:
 
 def _scale_words(parser: Parser) -> None:
     parser.add_argument("target", metavar="TYPE/NAME", help="as in sts/web")
-    parser.add_argument("replicas", type=between(0, 2**31 - 1), help="how many pods")
+    parser.add_argument(
+        "--replicas", type=between(0, 2**31 - 1), required=True, metavar="K", help="how many pods"
+    )
     _common(parser)
 
 
@@ -204,7 +206,7 @@ COMMANDS = (
         "Set the number of replicas of a set.",
         _scale_words,
         _scale,
-        "  petset scale sts/web 5",
+        "  petset scale sts/web --replicas 5",
     ),
     Command(
         "logs",

@@ -197,7 +197,7 @@ async def scale(client: Client, target: str, namespace: str, replicas: int) -> i
     """Set spec.replicas through the scale subresource."""
     (resource, name), *_ = targets.parse([target])
     if not name:
-        raise Failure("say which set", "as in: petset scale sts/web 3")
+        raise Failure("say which set", "as in: petset scale sts/web --replicas 3")
     change = {"spec": {"replicas": replicas}}
     await client.patch(resource.id, name, change, namespace, subresource="scale")
     print(f"{targets.singular(resource)}/{name} scaled")
