@@ -3,8 +3,7 @@
 from typing import Any
 
 from petset.api import meta
-from petset.api.meta import Obj
-from petset.api.meta import MutableObj
+from petset.api.meta import MutableObj, Obj
 from petset.controllers.endpointslice import controller
 from petset.reconcile.manager import Factory
 from tests.unit.controllers.cluster import Cluster, cluster, ready_status
