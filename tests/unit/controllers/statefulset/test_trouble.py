@@ -1,0 +1,95 @@
+"""Why a pod is not Ready: one stable word and message for each reason."""
+
+from typing import Any
+
+import pytest
+
+from petset.api import meta
+from petset.api.meta import MutableObj
+from petset.controllers.statefulset import trouble
+
+NOW = 1_700_000_000.0
+
+
+def pod(phase: str = "Running", **status: Any) -> MutableObj:
+    created = meta.format_time(NOW - 100)
+    metadata = {"name": "web-0", "creationTimestamp": created}
+    return {"metadata": metadata, "status": {"phase": phase, **status}}
+
+
+def container(state: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"containerStatuses": [{"name": "db", "state": state, **more}]}
+
+
+def waiting(reason: str) -> dict[str, Any]:
+    return container({"waiting": {"reason": reason}})
+
+
+def ready(status: str, ago: float) -> dict[str, Any]:
+    since = meta.format_time(NOW - ago)
+    return {"conditions": [{"type": "Ready", "status": status, "lastTransitionTime": since}]}
+
+
+ENDED, WELL = {"terminated": {"exitCode": 1}}, {"terminated": {"exitCode": 0}}
+UNFIT = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 ..."}
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "hopeless"),
+    [
+        (waiting("ErrImagePull"), "ImagePullBackOff", True),
+        (waiting("ImagePullBackOff"), "ImagePullBackOff", True),
+        (waiting("CreateContainerConfigError"), "CreateContainerConfigError", True),
+        (waiting("CrashLoopBackOff"), "CrashLoopBackOff", True),
+        (waiting("ContainerCreating"), "PodNotReady", False),
+        (container(ENDED), "CrashLoopBackOff", True),
+        (container(WELL), "PodNotReady", False),
+        (container({"running": {}}, lastState=ENDED), "CrashLoopBackOff", True),
+        (container({"running": {}}, lastState=WELL), "PodNotReady", False),
+        (container({"running": {}}, lastState=ENDED, ready=True), "PodNotReady", False),
+        ({"conditions": [UNFIT]}, "Unschedulable", True),
+        ({}, "PodNotReady", False),
+    ],
+)
+def test_a_reason_and_whether_waiting_will_help(
+    status: dict[str, Any], reason: str, hopeless: bool
+) -> None:
+    seen = trouble.of_pod(pod(**status))
+    assert seen is not None
+    assert (seen.reason, seen.hopeless) == (reason, hopeless)
+    assert "web-0" in seen.message
+
+
+def test_what_fails_to_start_an_init_container_is_told() -> None:
+    status = {"initContainerStatuses": [{"name": "init", "state": ENDED}]}
+    seen = trouble.of_pod(pod("Pending", **status))
+    assert seen is not None
+    assert seen.message == "Pod web-0 is not Ready: container init: CrashLoopBackOff"
+
+
+def test_a_ready_pod_has_none_and_an_ended_one_is_replaced_anyway() -> None:
+    assert trouble.of_pod(pod(**ready("True", 5))) is None
+    seen = trouble.of_pod(pod("Failed"))
+    assert seen is not None
+    assert (seen.reason, seen.hopeless) == ("PodFailed", False)
+
+
+def test_time_counts_from_when_it_ceased_to_be_ready_or_was_made() -> None:
+    lost, new = trouble.of_pod(pod(**ready("False", 50))), trouble.of_pod(pod())
+    assert lost is not None
+    assert new is not None
+    assert (lost.since, new.since) == (NOW - 50, NOW - 100)
+    assert not trouble.is_late(lost, 60, NOW)
+    assert trouble.is_late(new, 60, NOW)
+    assert trouble.next_look([lost, new], 60, NOW) == 10
+    assert trouble.next_look([new], 60, NOW) is None
+
+
+def test_a_pod_that_is_going_has_a_minute_beyond_its_grace_period() -> None:
+    going = pod(**ready("True", 5))
+    going["metadata"]["deletionTimestamp"] = meta.format_time(NOW + 30)
+    seen = trouble.of_pod(going)
+    assert seen is not None
+    assert seen.reason == "PodTerminating"
+    assert trouble.next_look([seen], 600, NOW) == 90
+    assert trouble.is_late(seen, 600, NOW + 90)
