@@ -50,7 +50,15 @@ POSTGRES = Database(
     '-U postgres app -qc "INSERT INTO numbers VALUES ($i) ON CONFLICT DO NOTHING"',
     read="psql app -Atc 'SELECT n FROM numbers'",
 )
-DATABASES = [REDIS, POSTGRES]
+MARIADB = Database(
+    "mariadb",
+    "05-mariadb-replicas",
+    prepare="mariadb -uapp app -e 'CREATE TABLE numbers (n INT PRIMARY KEY)'",
+    write="mariadb -h mariadb-0.mariadb -uapp --connect-timeout=2 app "
+    '-e "INSERT IGNORE INTO numbers VALUES ($i)"',
+    read="mariadb -uapp app -Ne 'SELECT n FROM numbers'",
+)
+DATABASES = [REDIS, POSTGRES, MARIADB]
 each = pytest.mark.parametrize("database", DATABASES, ids=lambda d: d.name)
 
 
