@@ -226,6 +226,28 @@ def test_a_settled_set_is_written_no_more_whatever_time_passes(seed: int) -> Non
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_pods_that_the_server_refuses_are_told_of_in_its_words(seed: int) -> None:
+    async def story(world: World, checker: Checker) -> None:
+        await start(world)
+        template = {"spec": {"priorityClassName": "high"}}
+        await world.client.patch(SET, "web", {"spec": {"template": template}}, "default")
+        await world.wait_for(lambda: condition(world, "RolloutStuck")[0] == "True")
+        assert condition(world, "RolloutStuck")[1] == "FailedCreate"
+        stuck = meta.condition_of(web(world), "RolloutStuck") or {}
+        assert "no PriorityClass with name high was found" in stuck["message"]
+        await world.sleep(60)
+        before = written(world)
+        await world.sleep(600)
+        assert written(world) == before
+        priority = {"kind": "PriorityClass", "apiVersion": "scheduling.k8s.io/v1", "value": 5}
+        await world.apply({**priority, "metadata": {"name": "high"}})
+        await whole(world)
+        assert condition(world, "RolloutStuck") == ("False", "NotStuck")
+
+    tell(story, seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_set_rolled_by_hand_completes(seed: int) -> None:
     async def story(world: World, checker: Checker) -> None:
         await make(world, updateStrategy={"type": "OnDelete"})

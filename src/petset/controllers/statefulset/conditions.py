@@ -21,7 +21,7 @@ from petset.controllers.statefulset import heal, identity, trouble
 from petset.controllers.statefulset.spec import Spec
 from petset.controllers.statefulset.trouble import Trouble
 from petset.controllers.statefulset.world import World, is_healthy
-from petset.reconcile.actions import Emit
+from petset.reconcile.actions import FAILURE, Emit
 
 AVAILABLE, PROGRESSING, STUCK = "Available", "Progressing", "RolloutStuck"
 COMPLETE, ROLLING = "RolloutComplete", "RollingOut"
@@ -70,6 +70,14 @@ def of(world: World) -> tuple[Obj, ...]:
     before = stored(world.spec)
     kept = [c for c in before if c.get("type") not in (AVAILABLE, PROGRESSING, STUCK)]
     return (*kept, *(_timed(condition, before, world.now) for condition in made))
+
+
+def not_created(world: World, conditions: Sequence[Obj]) -> tuple[Obj, ...]:
+    """The conditions if the pods that a plan creates cannot be created."""
+    message = f"a Pod cannot be created: {FAILURE}"
+    made = _condition(STUCK, "True", "FailedCreate", message)
+    told = _timed(made, stored(world.spec), world.now)
+    return (*(c for c in conditions if c.get("type") != STUCK), told)
 
 
 def events(world: World, conditions: Sequence[Obj]) -> list[Emit]:

@@ -73,6 +73,8 @@ def plan(seen: Observed, now: float) -> Plan:
     world = _world(spec, seen, resolved, pods.kept, now)
     told = conditions.of(world)
     actions, reached = _sync(world, observed)
+    creates = reached.replicas > observed.replicas
+    failed = conditions.not_created(world, told) if creates else told
     first = [*_ownership(spec, pods, history), *resolved.actions, *ending.hold(spec)]
     first += heal.prove(spec, resolved, observed)
     first += _truncation(spec, resolved, pods.kept)
@@ -82,7 +84,7 @@ def plan(seen: Observed, now: float) -> Plan:
     return Plan(
         actions=(*first, *conditions.events(world, told), *actions, *last),
         status=status.write(spec, status.completed(spec, reached), told),
-        status_if_failed=status.write(spec, status.completed(spec, observed), told),
+        status_if_failed=status.write(spec, status.completed(spec, observed), failed),
         requeue_after_s=_next_look(world, pods.kept),
     )
 
