@@ -29,8 +29,8 @@ plain("logs talker --all-containers --prefix", r"^\[pod/talker/one\] line-1$")
 plain("logs -l role=talker --all-containers", r"(?s)(?=.*line-5)(?=.*other)")
 plain("logs sts/web", r"Found 2 pods, using pod/web-\d")
 plain("logs sts/web --all-pods", r"(?s)(?=.*pod/web-0)(?=.*pod/web-1)", since="1.31")
-plain("logs crasher", r"\Asecond life\n\Z")
-plain("logs crasher --previous", r"\Afirst life\n\Z")
+plain("logs failing", r"\Asecond life\n\Z")
+plain("logs failing --previous", r"\Afirst life\n\Z")
 plain(
     "logs talker -c one --previous",
     r"previous terminated container \"one\" in pod \"talker\" not found",

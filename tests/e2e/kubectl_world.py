@@ -73,7 +73,7 @@ spec:
 ---
 apiVersion: v1
 kind: Pod
-metadata: {name: crasher}
+metadata: {name: failing}
 spec:
   terminationGracePeriodSeconds: 1
   containers:
@@ -104,11 +104,11 @@ def build(cluster: Cluster) -> None:
     cluster.kubectl("apply", "-f", "-", stdin=WEB + "---" + OTHERS)
     cluster.kubectl("rollout", "status", "sts/web", "--timeout=90s")
     cluster.kubectl("wait", "--for=condition=Ready", "pod/talker", "pod/listener", "--timeout=60s")
-    eventually(lambda: _restarted(cluster), "the crasher in its second life")
+    eventually(lambda: _restarted(cluster), "the failing pod in its second life")
 
 
 def _restarted(cluster: Cluster) -> bool:
-    pod = cluster.json("get", "pod", "crasher")
+    pod = cluster.json("get", "pod", "failing")
     return is_ready(pod) and bool(pod["status"]["containerStatuses"][0]["restartCount"] == 1)
 
 

@@ -133,7 +133,7 @@ def apply_force(p: Player) -> None:
         r"spec: Forbidden: updates to statefulset spec for fields other than"
     )
     p.run("apply", "--force", "-f", "-", stdin=text).says("statefulset.apps/idle")
-    p.run("get", "sts", "idle", "-o", "jsonpath={.spec.serviceName}").says(r"\Aother\Z")
+    p.run("get", "sts", "idle", "-o", "jsonpath={.spec.serviceName}").says(r"^other$")
 
 
 @CHANGE.step("diff -f")
