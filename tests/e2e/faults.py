@@ -206,9 +206,12 @@ def observed(cluster: Cluster) -> Iterator[Watched]:
                 output.name,
             ],
             stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         watched = Watched()
         try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"looking\n"
             yield watched
         finally:
             child.communicate()

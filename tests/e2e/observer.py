@@ -79,9 +79,12 @@ def is_populated(pod: Path) -> bool:
 
 
 def main() -> None:
-    """Sample until standard input ends."""
+    """Say that it looks, then sample until standard input ends."""
     state, top, output = (Path(word) for word in sys.argv[1:])
     observer = Observer(state, top)
+    observer.sample()
+    sys.stdout.write("looking\n")
+    sys.stdout.flush()
     last = time.monotonic()
     while not select.select([sys.stdin], [], [], EVERY_S)[0]:
         observer.sample()
