@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.conformance.cluster import Kubectl
 from tests.conformance.manifests import MAP, WEB
 
@@ -98,6 +100,23 @@ async def test_diff_tells_what_an_apply_would_do(kubectl: Kubectl) -> None:
     tried = await kubectl.run(*SSA, "--dry-run=server", stdin=manifest({"a": "5"}))
     assert "serverside-applied (server dry run)" in tried.out
     assert (await fetch(kubectl, "cm/settings"))["data"] == {"a": "1"}
+
+
+async def test_a_status_is_applied_on_its_own(kubectl: Kubectl) -> None:
+    if "--subresource=" not in (await kubectl.run("apply", "-h")).out:
+        pytest.skip("this kubectl applies no subresources")
+    made = json.loads(manifest({})) | {"kind": "PersistentVolumeClaim"}
+    del made["data"]
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    await kubectl.run(*SSA, stdin=json.dumps({**made, "spec": spec}))
+    status = {"phase": "Bound", "capacity": {"storage": "1Gi"}}
+    words = (*SSA, "--subresource=status", "--field-manager=binder")
+    await kubectl.run(*words, stdin=json.dumps({**made, "status": status}))
+    found = await fetch(kubectl, "pvc/settings")
+    assert found["status"] == status
+    assert owners(found)["binder:Apply"] == {
+        "f:status": {"f:phase": {}, "f:capacity": {"f:storage": {}}}
+    }
 
 
 async def test_managed_fields_are_shown_on_request_only(newest: Kubectl) -> None:

@@ -47,6 +47,26 @@ def test_lists_then_watches_from_the_list() -> None:
     run_virtual(main())
 
 
+def test_caches_do_not_keep_who_owns_which_fields() -> None:
+    async def main() -> None:
+        api = Api()
+
+        def emit(kind: str, name: str) -> None:
+            api.emit(kind, name)
+            api.events[-1][1]["metadata"]["managedFields"] = [{"manager": "me"}]
+
+        emit("ADDED", "listed")
+        async with running(api) as informers:
+            cache = informers.cache("pods")
+            await informers.wait_synced()
+            emit("ADDED", "watched")
+            await asyncio.sleep(1)
+            assert sorted(names(informers)) == ["listed", "watched"]
+            assert not any("managedFields" in obj["metadata"] for obj in cache.list())
+
+    run_virtual(main())
+
+
 def test_one_reflector_serves_everyone_who_asks_for_the_same() -> None:
     async def main() -> None:
         api = Api()
