@@ -23,7 +23,7 @@ from petset.api.meta import MutableObj, Obj, format_time, name_of
 from petset.api.patch.managed import Entries, same_but_times
 from petset.api.prune import copy
 from petset.apiserver import objects, ownership
-from petset.apiserver.admission import chain
+from petset.apiserver.admission import chain, unsupported
 from petset.apiserver.call import Call
 from petset.apiserver.objects import Change
 from petset.store.types import ConflictError, Item
@@ -159,6 +159,7 @@ def _check_new(call: Call, obj: Obj, attrs: chain.Attributes, faults: Sequence[F
     faults = [*names.validate_metadata(obj, resource.namespaced, behaviour.name_rule), *faults]
     refuse(call, obj, [*faults, *behaviour.validate(obj)])
     chain.validate(attrs, obj, None)
+    call.warn(unsupported.warnings(resource.id))
     call.warn(behaviour.warnings(obj))
 
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from petset.api import registry
+from petset.apiserver.admission import unsupported
 from petset.base.http import Identity
 from tests.unit.apiserver.harness import (
     ADMIN,
@@ -216,6 +218,19 @@ async def test_what_is_not_acted_on_is_refused_by_name(server: Server, path: str
     refused = await server.ask("POST", path, {"metadata": {"name": "a.example.com"}})
     assert refused.status == 501
     assert "petset does not support" in refused.body["message"]
+
+
+async def test_what_is_only_kept_is_told_in_a_warning(server: Server) -> None:
+    path = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles"
+    made = await server.ask("POST", path, {"metadata": {"name": "a"}, "rules": []})
+    assert made.status == 201
+    words = "petset does not enforce Roles yet: the object is stored, nothing acts on it"
+    assert made.header("Warning") == [f'299 - "{words}"']
+
+
+def test_kinds_that_are_only_kept_exist() -> None:
+    for resource_id in (*unsupported.UNUSED, *unsupported.REFUSED):
+        assert registry.by_id(resource_id).id == resource_id
 
 
 async def test_one_default_priority_class(server: Server) -> None:
