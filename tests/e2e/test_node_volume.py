@@ -214,7 +214,8 @@ async def test_two_nodes_never_use_a_claim_at_once(here: Box, tmp_path: Path) ->
     await claim(here, tmp_path / "data")
     await here.create(with_claim("web-0", "n0", "echo one >> /d/f; exec sleep 1000"))
     await here.until("web-0", is_ready)
-    await eventually(lambda: (tmp_path / "data/f").read_text() == "one\n")
+    file = tmp_path / "data/f"
+    await eventually(lambda: file.exists() and file.read_text() == "one\n")
     record = teardown._records(here.state / "nodes/n0")[0]
     await here.stop(0)  # the node is cut off; its container lives on
     await here.client.delete("pods", "web-0", "default", grace_s=0)

@@ -442,6 +442,7 @@ class PodWorker:
 
     async def _forget(self) -> None:
         await asyncio.to_thread(shutil.rmtree, self._tools.log_dir(self.pod), ignore_errors=True)
+        await self._tools.volumes.unmount(self.uid)  # also what an agent was mounting as it died
         await self._tools.runtime.forget(self.uid)  # last: the record tells where the logs are
         self._done = True
 

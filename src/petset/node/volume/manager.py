@@ -124,6 +124,7 @@ class NodeVolumes:
             real = path.resolve()
             if source.fenced:
                 claimant = self._claimant(pod)
+                self._intend(uid_of(pod), str(real))
                 fence.acquire(real, claimant, self._config.is_alive, one_pod=source.one_pod)
                 fenced.append(str(real))
             if source.group_applies:
@@ -187,6 +188,24 @@ class NodeVolumes:
         fresh.write_text(json.dumps(raw))
         fresh.replace(file)
 
+    def _intent(self, uid: str) -> Path:
+        return self._pod_dir(uid) / "fences.json"
+
+    def _intend(self, uid: str, path: str) -> None:
+        """Keep that the pod is about to use a fenced volume, for whoever has to end its use."""
+        paths = {*self._intended(uid), path}
+        file = self._intent(uid)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_suffix(".new")
+        fresh.write_text(json.dumps(sorted(paths)))
+        fresh.replace(file)
+
+    def _intended(self, uid: str) -> list[str]:
+        try:
+            return [str(path) for path in json.loads(self._intent(uid).read_bytes())]
+        except (FileNotFoundError, ValueError):
+            return []
+
     def _load(self, uid: str) -> _Noted | None:
         try:
             raw = json.loads(self._file(uid).read_bytes())
@@ -224,9 +243,10 @@ class NodeVolumes:
         for point in kernel.mounts_below(root):
             kernel.unmount(point)
         shutil.rmtree(root, ignore_errors=True)
-        for path in fenced:
+        for path in {*fenced, *self._intended(uid)}:
             fence.release(Path(path), self._records(uid))
         self._file(uid).unlink(missing_ok=True)
+        self._intent(uid).unlink(missing_ok=True)
 
 
 def _fs_group(pod: Obj) -> int | None:
