@@ -22,7 +22,7 @@ LABELLED_BY_STATUS = frozenset({"nodes", "pods"})
 """Resources whose labels and annotations may be written through /status."""
 
 
-CACHED_BYTES_MAX = 64 * 1024
+CACHED_BYTES_MAX = 16 * 1024
 """Bodies up to this size are remembered: controllers apply the same ones over and over."""
 
 
@@ -85,7 +85,7 @@ def read_config(call: Call, kind: Resource) -> Config:
     return config
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=128)
 def _read(raw: bytes, schema: str, where: tuple[str, str, str, str], looks: bool) -> Config:
     kind = _KINDS[schema]
     sent, twice = _parse(raw, looks)

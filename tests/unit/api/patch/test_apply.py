@@ -61,6 +61,7 @@ def names(obj: Any) -> list[str]:
         ("ab", "", "ab"),
         ("abc", "x", "abcx"),
         ("abcd", "db", "acdb"),
+        ("abz", "axb", "axbz"),
     ],
 )
 def test_lists_keep_the_order_of_the_configuration(live: str, config: str, expected: str) -> None:
