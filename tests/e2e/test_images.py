@@ -152,7 +152,7 @@ for round in first second; do
         'SELECT current_user(), @@max_connections'
     kill $server; wait $server; echo ended $?
 done
-ls -a /var/lib/mysql
+ls -a /var/lib/mysql; mariadb-backup --version; socat -V | head -1
 """
 
 PYTHON = """
@@ -166,7 +166,20 @@ python3 -c 'import sys; print(sys.version)'; pip --version
     [
         ("redis", REDIS, ["PONG", "OK", "protected-mode\nno", "ended 0", "appendonlydir"]),
         ("postgres", POSTGRES, ["refused 1", "5MB", "a=42", "a=43", "ended 0", "drwx------"]),
-        ("mariadb", MARIADB, ["refused 1", "a=42", "a=43", "root@%\t33", "ended 0", "my_app"]),
+        (
+            "mariadb",
+            MARIADB,
+            [
+                "refused 1",
+                "a=42",
+                "a=43",
+                "root@%\t33",
+                "ended 0",
+                "my_app",
+                "socat by",
+                "backup based on",
+            ],
+        ),
         ("python", PYTHON, ["True", "3.", "pip "]),
     ],
 )
@@ -174,7 +187,7 @@ async def test_the_other_recipes(
     root: Path, tmp_path: Path, name: str, script: str, expected: list[str]
 ) -> None:
     record = await build(root, name)
-    text = run(root, record, script, tmp_path)
-    for words in expected:
+    text = run(root, record, f"{script}\nbash -c 'echo bash is $((6 * 7))'", tmp_path)
+    for words in [*expected, "bash is 42"]:
         assert words in text, text
     assert "\n.new" not in text

@@ -149,7 +149,11 @@ class Store:
                 raise StoreError(f"a layer cannot be stored: {error}") from error
 
     def put(self, record: Record) -> Record:
-        """Enter an image; its tags move here from other images. Raises StoreError."""
+        """Enter an image; its tags move here from other images. Raises StoreError.
+
+        What was built from a recipe also takes the tags of that recipe's earlier builds, for no
+        tag asks for a version that a recipe could choose.
+        """
 
         def change(index: _Index) -> Record:
             missing = [layer for layer in record.layers if not self.has_layer(layer)]
@@ -157,6 +161,7 @@ class Store:
                 raise StoreError(f"layer {missing[0]} went away meanwhile")
             old = index.images.get(record.id)
             merged = _merge(old, record) if old is not None else record
+            merged = _replace(merged, tags=_with_earlier_builds(index, merged))
             _take_tags(index, merged)
             index.images[record.id] = merged
             return merged
@@ -324,6 +329,11 @@ def _own_tag(record: Record, text: str) -> str | None:
     except reference.InvalidReferenceError:
         return None
     return tag if tag in record.tags else None
+
+
+def _with_earlier_builds(index: _Index, record: Record) -> tuple[str, ...]:
+    earlier = [r for r in index.images.values() if record.recipe and r.recipe == record.recipe]
+    return tuple(dict.fromkeys((*record.tags, *(tag for r in earlier for tag in r.tags))))
 
 
 def _take_tags(index: _Index, record: Record) -> None:

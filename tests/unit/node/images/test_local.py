@@ -70,6 +70,23 @@ def test_a_tag_moves_to_the_image_that_came_last(store: Store) -> None:
         store.tag(C, NGINX)
 
 
+def test_a_new_build_of_a_recipe_takes_the_tags_of_the_one_before(store: Store) -> None:
+    fifteen = "docker.io/library/postgres:15"
+    for image_id, recipe, tag in (
+        (A, "postgres", fifteen),
+        (B, "postgres", "docker.io/library/x:latest"),
+    ):
+        layer(store, image_id)
+        store.put(Record(image_id, (image_id,), Config((C,)), tags=(tag,), recipe=recipe))
+    put(store, C, (C,), NGINX)
+    assert store.find(fifteen) == store.find(B) == store.find("docker.io/library/x")
+    found = store.find(A)
+    assert found is not None
+    assert found.tags == ()
+    put(store, "sha256:" + "d" * 64, (C,), "docker.io/library/other:1")
+    assert store.find(NGINX) == store.find(C)
+
+
 def test_putting_again_keeps_tags_and_digests(store: Store) -> None:
     put(store, A, (C,), NGINX)
     record = put(store, A, (C,), "docker.io/library/nginx:1")
