@@ -101,7 +101,8 @@ def events(world: World, conditions: Sequence[Obj]) -> list[Emit]:
 
 def next_look(world: World) -> float | None:
     """Seconds until a pod will have taken too long; None when none is waited for."""
-    known = (seen for seen in world.troubles if seen is not None)
+    condemned = map(trouble.of_pod, world.condemned)
+    known = (seen for seen in (*world.troubles, *condemned) if seen is not None)
     return trouble.next_look(known, world.spec.options.deadline_s, world.now)
 
 

@@ -20,8 +20,8 @@ from petset.controllers.statefulset import identity, rollout, trouble
 from petset.controllers.statefulset.spec import RESOURCE, Spec
 from petset.controllers.statefulset.status import Status
 from petset.controllers.statefulset.trouble import Trouble
-from petset.controllers.statefulset.world import World
-from petset.reconcile import revisions
+from petset.controllers.statefulset.world import World, is_healthy
+from petset.reconcile import podtemplate, revisions
 from petset.reconcile.actions import Action, Emit, Patch, Reported, Update
 from petset.reconcile.revisions import Resolved
 
@@ -64,6 +64,21 @@ def replaces(world: World, index: int, pod: Obj) -> Trouble | None:
     untested = identity.revision_of(pod) not in world.proven
     late = trouble.is_late(seen, spec.options.deadline_s, world.now)
     return seen if untested or seen.hopeless or late else None
+
+
+def is_waited_for(world: World, pod: Obj) -> bool:
+    """Whether a condemned pod is not healthy, but may become so.
+
+    Of two condemned pods that are not healthy the higher one waits for the lower one. Upstream it
+    does so for ever when the lower one has ended or will not get Ready, and the set never shrinks.
+    """
+    if is_healthy(world, pod):
+        return False
+    seen = trouble.of_pod(pod)
+    if seen is None or not world.spec.options.heal:
+        return True
+    late = trouble.is_late(seen, world.spec.options.deadline_s, world.now)
+    return not (seen.hopeless or late or podtemplate.is_finished(pod))
 
 
 def told(world: World, pod: Obj, why: Trouble) -> Emit:

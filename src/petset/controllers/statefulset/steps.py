@@ -104,8 +104,8 @@ def next_condemned(world: World) -> Obj | None:
     highest = world.condemned[0]
     if meta.is_deleting(highest):
         return None
-    unhealthy = [pod for pod in world.condemned if not is_healthy(world, pod)]
-    if highest in unhealthy and highest is not unhealthy[-1]:
+    unhealthy = [pod for pod in world.condemned if heal.is_waited_for(world, pod)]
+    if not is_healthy(world, highest) and unhealthy and highest is not unhealthy[-1]:
         return None
     return highest
 
