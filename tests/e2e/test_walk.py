@@ -85,6 +85,22 @@ def test_lost_node_gives_its_member_to_another_node(cluster: Cluster) -> None:
     assert claim["persistentVolumeClaim"]["claimName"] == "www-web-2"
 
 
+def test_node_made_again_under_its_old_address_is_reached_at_once(cluster: Cluster) -> None:
+    before = set(cluster.kubectl("get", "nodes", "-o", "name").split())
+    config = str(cluster.config)
+    cluster.petset("up", "--name", cluster.name, "--nodes", "3", "--kubeconfig", config)
+    (fresh,) = set(cluster.kubectl("get", "nodes", "-o", "name").split()) - before
+    node = fresh.removeprefix("node/")
+    spec = {"nodeName": node, "containers": [{"name": "a", "image": "nginx"}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"}, "spec": spec}
+    cluster.kubectl("create", "-f", "-", stdin=json.dumps(pod))
+    cluster.kubectl("wait", "pod/probe", "--for=condition=Ready", "--timeout=60s")
+    assert sh(cluster, "probe", "hostname") == "probe"
+    page = sh(cluster, "probe", f"wget -qO- http://{FULL}/ || curl -s http://{FULL}/")
+    assert "nginx" in page
+    cluster.kubectl("delete", "pod", "probe")
+
+
 def test_rolling_update_replaces_from_the_top_and_undo_goes_back(cluster: Cluster) -> None:
     cluster.kubectl("set", "env", "sts/web", "COLOUR=blue")
     cluster.kubectl("rollout", "status", "sts/web", "--timeout=90s")

@@ -71,7 +71,7 @@ def free_index() -> int | None:
 def make(cluster: ClusterNetwork) -> None:
     """Make bridge, forwarding and nft table; what exists is kept or replaced. Raises OSError."""
     with netlink.Netlink() as host:
-        host.do(netlink.make_bridge(cluster.bridge))
+        host.do(netlink.make_bridge(cluster.bridge, netlink.hardware_address(cluster.gateway)))
         index = host.index(cluster.bridge)
         host.do(netlink.set_up(index), netlink.add_address(index, cluster.gateway, 24))
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")

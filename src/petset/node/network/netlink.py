@@ -63,19 +63,33 @@ def _link(index: int, flags: int, change: int) -> bytes:
     return _LINK.pack(socket.AF_UNSPEC, 0, index, flags, change)
 
 
-def make_veth(name: str, peer: str, peer_netns_fd: int, address: bytes = b"") -> Message:
+def hardware_address(ip: str) -> bytes:
+    """A link address that follows from an IPv4 address (locally administered, 02:50:...).
+
+    A node that is made again under its old IP keeps it, so what neighbours remember stays true.
+    """
+    return b"\x02\x50" + socket.inet_aton(ip)
+
+
+def make_veth(
+    name: str, peer: str, peer_netns_fd: int, address: bytes = b"", peer_address: bytes = b""
+) -> Message:
     """A veth pair: `name` here and up, `peer` in the namespace of `peer_netns_fd`."""
-    far = nested(1, _link(0, 0, 0) + _name(peer) + _u32(IFLA_NET_NS_FD, peer_netns_fd))
+    own = attribute(IFLA_ADDRESS, peer_address) if peer_address else b""
+    far = nested(1, _link(0, 0, 0) + _name(peer) + _u32(IFLA_NET_NS_FD, peer_netns_fd) + own)
     info = nested(IFLA_LINKINFO, attribute(1, b"veth"), nested(2, far))
     mac = attribute(IFLA_ADDRESS, address) if address else b""
     body = _link(0, IFF_UP, IFF_UP) + _name(name) + mac + info
     return Message(RTM_NEWLINK, NLM_CREATE_EXCL, body)
 
 
-def make_bridge(name: str) -> Message:
-    """A bridge that is up; one that exists is kept."""
+def make_bridge(name: str, address: bytes) -> Message:
+    """A bridge that is up; one that exists is kept.
+
+    Without an address of its own a bridge takes that of a port, and another when the port goes.
+    """
     info = nested(IFLA_LINKINFO, attribute(1, b"bridge"))
-    body = _link(0, IFF_UP, IFF_UP) + _name(name) + info
+    body = _link(0, IFF_UP, IFF_UP) + _name(name) + attribute(IFLA_ADDRESS, address) + info
     return Message(RTM_NEWLINK, NLM_CREATE_EXCL, body, frozenset({errno.EEXIST}))
 
 

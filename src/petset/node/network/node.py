@@ -78,7 +78,8 @@ def _connect(network: NodeNetwork) -> None:
     with netlink.Netlink() as host, network.netns.open("rb") as pin:
         bridge = host.index(network.bridge)
         try:
-            host.do(netlink.make_veth(network.port, "eth0", pin.fileno()))
+            own = netlink.hardware_address(network.address)
+            host.do(netlink.make_veth(network.port, "eth0", pin.fileno(), peer_address=own))
         except OSError as error:
             if error.errno != errno.EEXIST:
                 raise
