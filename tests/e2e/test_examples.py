@@ -78,12 +78,12 @@ def test_killed_members_lose_nothing_and_take_up_replication(
     with started(cluster, database) as members:
         sh(cluster, members[0], database.prepare)
         with Writer(cluster, database, members[1]) as writer:
-            writer.until(20)
+            writer.until(10)
             kill_processes(cluster, database, members[2])
-            writer.until(40)
+            writer.until(20)
             kill_processes(cluster, database, members[0])
-            writer.until(60)
-        wanted = {str(n) for n in range(60)}
+            writer.until(30)
+        wanted = {str(n) for n in range(30)}
         assert writer.acknowledged >= wanted
         for member in members:
             read = partial(sh, cluster, member, database.read)
