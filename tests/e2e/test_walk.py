@@ -77,7 +77,13 @@ def test_lost_node_gives_its_member_to_another_node(cluster: Cluster) -> None:
     cluster.petset("node", "kill", node, "--name", cluster.name)
     assert cluster.pods("nginx")["web-2"]["metadata"]["uid"] == before["metadata"]["uid"]
     cluster.petset("node", "remove", node, "--name", cluster.name)
-    eventually(lambda: len(cluster.ready("nginx")) == 3, "three members Ready on two nodes")
+
+    def moved() -> bool:
+        pods = cluster.pods("nginx")
+        fresh = "web-2" in pods and pods["web-2"]["metadata"]["uid"] != before["metadata"]["uid"]
+        return fresh and len(pods) == 3 and all(map(is_ready, pods.values()))
+
+    eventually(moved, "three members Ready on two nodes")
     after = cluster.pods("nginx")["web-2"]
     assert after["spec"]["nodeName"] != node
     assert sh(cluster, "web-2", f"cat {DATA}/note") == "moved"
@@ -133,23 +139,23 @@ class Watch:
 
     def __init__(self, cluster: Cluster) -> None:
         self._config = str(cluster.config)
+        self._told = cluster.config.parent / "watched"
         self.events: list[tuple[str, str]] = []
 
     def __enter__(self) -> "Watch":
         words = ["get", "pods", "-l", "app=nginx", "-w", "--output-watch-events", "-o", "json"]
-        self._process = subprocess.Popen(
-            [kubectl_path(), "--kubeconfig", self._config, *words],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        self._first = self._process.stdout.readline()  # the list has come: the watch begins
+        with self._told.open("w") as told:
+            self._process = subprocess.Popen(
+                [kubectl_path(), "--kubeconfig", self._config, *words], stdout=told
+            )
+        eventually(lambda: self._told.stat().st_size > 0, "the list, after which the watch begins")
         return self
 
     def __exit__(self, *_: object) -> None:
         time.sleep(0.5)  # lets the last events arrive; the test waited for the last state already
         self._process.terminate()
-        text = self._first + self._process.communicate()[0]
+        self._process.wait()
+        text = self._told.read_text()
         decoder, leaving = json.JSONDecoder(), set()
         while text := text.strip():
             event, end = decoder.raw_decode(text)
