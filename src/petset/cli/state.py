@@ -295,10 +295,19 @@ def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
 
 
 def free_port(preferred: int) -> int:
-    """`preferred` if it can be had on 127.0.0.1, else a port that the kernel picks."""
-    for port in (preferred, 0):
+    """`preferred` if it can be had on 127.0.0.1 and is no stopped cluster's, else any free one."""
+    for port in (0,) if preferred in _kept_ports() else (preferred, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
     raise Failure("no TCP port is free on 127.0.0.1")
+
+
+def _kept_ports() -> set[int]:
+    """Ports of the clusters whose state is in its usual place, running or not."""
+    ports = set()
+    for file in (paths.home() / "clusters").glob("*/cluster.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            ports.add(int(orjson.loads(file.read_bytes())["port"]))
+    return ports

@@ -42,6 +42,13 @@ def test_running_cluster_keeps_its_addresses(where: paths.Paths) -> None:
     assert free not in state.free_indexes()
 
 
+def test_port_of_a_stopped_cluster_is_left_to_it(where: paths.Paths) -> None:
+    free = state.free_port(0)
+    assert state.free_port(free) == free
+    state.save(where, state.Cluster("a", 0, free))
+    assert state.free_port(free) != free
+
+
 @pytest.mark.parametrize("name", ["", "A", "-a", "a-", "a_b", "a" * 31, "a/b"])
 def test_bad_cluster_names_are_refused(name: str) -> None:
     with pytest.raises(Failure, match="no cluster name"):
