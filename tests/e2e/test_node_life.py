@@ -1,5 +1,6 @@
 """Pods on a real node: life, restarts, probes, end; and what survives the agent."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -47,6 +48,21 @@ async def test_pod_runs_gets_an_address_and_goes(here: Box) -> None:
     assert not kernel.mounts_below(here.run / "n0" / "c")
     reasons = [reason for reason, _ in await here.events("web-0")]
     assert reasons == ["Pulled", "Created", "Started", "Killing"]
+
+
+async def test_a_program_that_is_not_listening_yet_is_asked_again(here: Box) -> None:
+    script = "mkfifo /tmp/go; read x < /tmp/go; trap 'exit 0' TERM; sleep 1000 & wait"
+    await here.create(pod_of("p", script, terminationGracePeriodSeconds=600))
+    await here.until("p", is_ready)
+    record = next(r for r in teardown._records(here.state / "nodes/n0"))
+    gate = Path(f"/proc/{record.pid}/root/tmp/go")
+    await eventually(gate.is_fifo)
+    await here.client.delete("pods", "p", "default")
+    async with asyncio.timeout(30):
+        while "Killing" not in [reason for reason, _ in await here.events("p")]:
+            await asyncio.sleep(0.01)
+    await asyncio.to_thread(gate.write_text, "\n")
+    await here.gone("p")
 
 
 async def test_object_goes_only_after_the_container(here: Box) -> None:

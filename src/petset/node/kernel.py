@@ -132,6 +132,25 @@ def kill(pid: int, ticks: int, number: int = signal.SIGKILL) -> None:
         os.close(fd)
 
 
+def catches(pid: int, number: int) -> bool:
+    """Whether process `pid` has a handler for a signal; True for one that is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    caught = next((line.split()[1] for line in status.splitlines() if "SigCgt:" in line), "0")
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+def tell(pid: int, ticks: int, number: int) -> bool:
+    """Signal as `kill` does; whether the process had a handler for it, or is gone."""
+    if not is_alive(pid, ticks):
+        return True
+    heard = catches(pid, number)
+    kill(pid, ticks, number)
+    return heard
+
+
 def boot_id() -> str:
     """Changes with every boot of the machine."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

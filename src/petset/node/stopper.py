@@ -74,15 +74,26 @@ async def stop(tools: Tools, stopping: Stopping, target: Target) -> bool:
         hooked = await _pre_stop(tools, stopping, target, hook)
         extra = max(0.0, min(AFTER_HOOK_S, AFTER_HOOK_S - (stopping.deadline - loop.time())))
     run_id = stopping.run.id
-    if stopping.deadline + extra > loop.time():
-        tools.runtime.signal(run_id, stop_signal(target.spec, stopping.run))
-    if not await stopping.until_deadline(extra):
-        tools.runtime.kill(run_id)
+    asking = asyncio.ensure_future(_ask(tools, run_id, stop_signal(target.spec, stopping.run)))
+    try:
+        if not await stopping.until_deadline(extra):
+            tools.runtime.kill(run_id)
+    finally:
+        asking.cancel()
+        await asyncio.wait({asking})
     while not stopping.ended.is_set():
         await _any(KILL_AGAIN_S, stopping.ended)
         if not stopping.ended.is_set():
             tools.runtime.kill(run_id)
     return hooked
+
+
+async def _ask(tools: Tools, run_id: str, number: int) -> None:
+    """Send the stop signal until it can be heard: who has just begun may not listen yet."""
+    pause_s = 0.01
+    while not tools.runtime.signal(run_id, number):
+        await asyncio.sleep(pause_s)
+        pause_s = min(1.0, pause_s * 1.5)
 
 
 async def _pre_stop(tools: Tools, stopping: Stopping, target: Target, hook: Obj) -> bool:

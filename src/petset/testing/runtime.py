@@ -189,15 +189,16 @@ class FakeRuntime:
             loop.call_later(behaviour.exit_after_s, machine.end, config.id, behaviour.exit_code)
         return run
 
-    def signal(self, container_id: str, number: int) -> None:
-        """Ask the container to stop, or kill it."""
+    def signal(self, container_id: str, number: int) -> bool:
+        """Ask the container to stop, or kill it; programs here hear at once."""
         if number == signal.SIGKILL:
             self.kill(container_id)
-            return
+            return True
         behaviour = self.machine.behaviours.get(container_id)
         if behaviour is not None and behaviour.stop_s is not None:
             loop = asyncio.get_running_loop()
             loop.call_later(behaviour.stop_s, self.machine.end, container_id, 128 + number)
+        return True
 
     def kill(self, container_id: str) -> None:
         """End the container at once; whoever watches hears of it a moment later."""

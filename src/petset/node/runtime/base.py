@@ -253,8 +253,12 @@ class Runtime(Protocol):
         """
         ...
 
-    def signal(self, container_id: str, number: int) -> None:
-        """Signal the container's first process; nothing if it has ended."""
+    def signal(self, container_id: str, number: int) -> bool:
+        """Signal the container's first process; nothing if it has ended.
+
+        False: it may not have heard. The kernel drops what a namespace's first process does not
+        catch, SIGKILL excepted, and a program that has just begun catches nothing yet.
+        """
         ...
 
     def kill(self, container_id: str) -> None:

@@ -406,11 +406,10 @@ class OciRuntime:
             self._ends.pop(container_id).set()
         self._on_exit(kept.run)
 
-    def signal(self, container_id: str, number: int) -> None:
-        """Signal the container's first process; nothing if it has ended."""
+    def signal(self, container_id: str, number: int) -> bool:
+        """Signal the container's first process; nothing if it has ended. False: not heard."""
         kept = self._records.get(container_id)
-        if kept is not None:
-            kernel.kill(kept.pid, kept.ticks, number)
+        return kept is None or kernel.tell(kept.pid, kept.ticks, number)
 
     def kill(self, container_id: str) -> None:
         """SIGKILL every process of the container; nothing if it has ended."""
