@@ -5,6 +5,8 @@
 # ending, under /etc/nginx/conf.d; ${NAME} is replaced for the variables that are set.
 # Hooks: what lies in /docker-entrypoint.d is run (*.sh, if executable) or read (*.envsh).
 set -e
+# As process 1 a shell that catches nothing cannot be stopped while it prepares.
+trap 'exit 143' HUP INT QUIT TERM
 
 say() {
     [ -n "$NGINX_ENTRYPOINT_QUIET_LOGS" ] || echo "$0: $*"

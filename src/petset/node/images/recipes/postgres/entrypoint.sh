@@ -10,6 +10,8 @@
 # All that happens in a folder aside; what a first start left unfinished is begun anew.
 # /docker-entrypoint-initdb.d: *.sh, *.sql and *.sql.gz run once, in order, on the new database.
 set -eu
+# As process 1 a shell that catches nothing cannot be stopped while it prepares.
+trap 'exit 143' HUP INT QUIT TERM
 
 fresh=${PGDATA:=/var/lib/postgresql/data}/.new
 

@@ -5,6 +5,8 @@
 # from other hosts are served without a password unless the configuration says otherwise: a pod
 # with no more than `image: redis` is to be reachable by its peers.
 set -e
+# As process 1 a shell that catches nothing cannot be stopped while it prepares.
+trap 'exit 143' HUP INT QUIT TERM
 
 case $1 in
     -* | *.conf) set -- redis-server "$@" ;;
