@@ -45,7 +45,7 @@ class Campaign:
 
     def _roll(self) -> str:
         name = self.rng.choice(list(SETS))
-        self.cluster.kubectl("rollout", "restart", f"sts/{name}")
+        faults.roll(self.cluster, name)
         return f"roll {name}"
 
     def _delete_pods(self) -> str:

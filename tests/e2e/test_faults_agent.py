@@ -89,7 +89,7 @@ def test_agents_killed_during_scaling_and_a_roll(cluster: Cluster) -> None:
     with faults.observed(cluster):
         sweep(cluster, 1, 0.1, lambda: cluster.kubectl("scale", "sts/db", "--replicas=1"))
         sweep(cluster, 1, 0.4, lambda: cluster.kubectl("scale", "sts/db", "--replicas=3"))
-        sweep(cluster, 2, 0.3, lambda: cluster.kubectl("rollout", "restart", "sts/db"))
+        sweep(cluster, 2, 0.3, lambda: faults.roll(cluster, "db"))
         cluster.kubectl("rollout", "status", "sts/db", "--timeout=60s")
     faults.expect_ready(cluster, "db", MEMBERS)
     faults.delete_all(cluster)

@@ -48,7 +48,7 @@ def test_power_cut_in_the_middle_of_a_roll(cluster: Cluster) -> None:
     cluster.kubectl("apply", "-f", "-", stdin=faults.member_set())
     faults.expect_ready(cluster, "db", MEMBERS)
     with faults.observed(cluster):
-        cluster.kubectl("rollout", "restart", "sts/db")
+        faults.roll(cluster, "db")
         eventually(lambda: len(cluster.ready("db")) < 3, "the roll has begun")
         faults.power_cut(cluster)
         faults.up(cluster)

@@ -103,7 +103,7 @@ def test_server_killed_during_apply_scale_roll_and_delete(cluster: Cluster) -> N
         kill_server(cluster, rng.random() * 0.3)
         faults.up(cluster)
         faults.expect_ready(cluster, "db", MEMBERS)
-        cluster.kubectl("rollout", "restart", "sts/db")
+        faults.roll(cluster, "db")
         kill_server(cluster, rng.random() * 0.5)
         faults.up(cluster)
         cluster.kubectl("rollout", "status", "sts/db", "--timeout=60s")
