@@ -96,6 +96,7 @@ class World:
 
     def remove(self, resource: str, name: str, namespace: str = "default") -> None:
         """Make an object vanish."""
+        self.revision += 1  # as in a store: a removal is a change
         self.objects.pop((resource, namespace, name), None)
 
     # -- plans ------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from pathlib import Path
 from petset.cli import checks, leftovers, paths, process, state
 from petset.cli.failure import Failure
 
+_TRIES = 10
+
 
 def run(
     name: str, data_dir: Path | None, *, delete_data: bool, container_grace_s: float = 10.0
@@ -49,7 +51,15 @@ def stop(where: paths.Paths, name: str, *, container_grace_s: float = 0.0) -> No
     with state.lock("clusters"):
         if (index := _index(where)) is not None:
             host.remove(host.ClusterNetwork(name, index))
+        _remove_run(where)
+
+
+def _remove_run(where: paths.Paths) -> None:
+    """What ends late may still drop or take away a file while the directory is emptied."""
+    for _ in range(_TRIES):
         shutil.rmtree(where.run, ignore_errors=True)
+        if not where.run.exists():
+            return
 
 
 def _index(where: paths.Paths) -> int | None:
