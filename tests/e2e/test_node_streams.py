@@ -196,7 +196,9 @@ async def test_logs_of_the_run_before(here: Box) -> None:
 
 
 async def test_port_forward_over_channels(here: Box) -> None:
-    agent = await running(here, "echo hello > /index.html; exec httpd -f -p 127.0.0.1:8080 -h /")
+    script = "echo hello > /index.html; exec httpd -f -p 127.0.0.1:8080 -h /"
+    serves = {"exec": {"command": ["/bin/sh", "-c", "wget -qO- http://127.0.0.1:8080/index.html"]}}
+    agent = await running(here, script, container={"readinessProbe": serves})
     session = await open_session(
         agent, "/portForward/default/p", [("port", "8080")], "v4.channel.k8s.io"
     )
