@@ -134,7 +134,8 @@ async def test_host_network_pods_have_the_nodes_address(here: Box) -> None:
 
 
 async def test_pods_reach_each_other_and_themselves(here: Box) -> None:
-    await here.create(pod_of("a", "echo hi > /i; exec httpd -f -p 80 -h /"))
+    serves = {"readinessProbe": {"httpGet": {"port": 80, "path": "/i"}}}
+    await here.create(pod_of("a", "echo hi > /i; exec httpd -f -p 80 -h /", container=serves))
     pod = await here.until("a", is_ready)
     url = f"http://{pod['status']['podIP']}/i"
     assert await output(here, f"wget -qO- {url}; wget -qO- {url}") == "hi\nhi"
@@ -142,7 +143,8 @@ async def test_pods_reach_each_other_and_themselves(here: Box) -> None:
 
 async def test_a_host_port_leads_to_the_pod(here: Box) -> None:
     port = {"containerPort": 80, "hostPort": 8099}
-    container = {"ports": [port]}
+    serves = {"httpGet": {"port": 80, "path": "/i"}}
+    container = {"ports": [port], "readinessProbe": serves}
     await here.create(pod_of("a", "echo hi > /i; exec httpd -f -p 80 -h /", container=container))
     await here.until("a", is_ready)
     node = here.network.node_address(0)
