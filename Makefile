@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 JOBS ?= 2
+E2E_JOBS ?= $(JOBS)
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -22,13 +23,13 @@ demo-clean: setup ## stop the demo cluster and delete its data
 
 test: setup ## run every test; those on real containers need root (or sudo)
 	@$(PY) -m pytest -q -n $(JOBS) -m "not e2e" $(ARGS)
-	@$(SUDO) $(PY) -m pytest -q -m e2e -n $(JOBS) --dist loadfile -p no:cacheprovider $(ARGS)
+	@$(SUDO) $(PY) -m pytest -q -m e2e -n $(E2E_JOBS) --dist loadfile -p no:cacheprovider $(ARGS)
 
 test-fast: ## only the tests without containers
 	@$(PY) -m pytest -q -n $(JOBS) -m "not e2e" $(ARGS)
 
 e2e: ## only the tests on real containers
-	@$(SUDO) $(PY) -m pytest -q -m e2e -n $(JOBS) --dist loadfile -p no:cacheprovider $(ARGS)
+	@$(SUDO) $(PY) -m pytest -q -m e2e -n $(E2E_JOBS) --dist loadfile -p no:cacheprovider $(ARGS)
 
 check: fmt-check lint types arch generated spelling ## everything that reads the code without running it
 
