@@ -31,6 +31,7 @@ def test_addresses_of_pods_that_are_gone_are_refused_at_once() -> None:
             assert namespace.within(where.netns, partial(source_towards, other))
         finally:
             node.teardown(where)
+            run.rmdir()
 
 
 def connect(cidr: str) -> int:
