@@ -1,26 +1,30 @@
 """`python -m benchmarks [NAME ...]`: every benchmark, or those named."""
 
+import importlib
+import pkgutil
 import sys
+from collections.abc import Callable
 
-from benchmarks import bench_cluster, machine
+import benchmarks
+from benchmarks import machine
 
-BENCHES = {
-    "start": bench_cluster.bench_start,
-    "apply": bench_cluster.bench_apply,
-    "idle": bench_cluster.bench_idle,
-    "kill-server": bench_cluster.bench_kill_server,
-    "kill-agent": bench_cluster.bench_kill_agent,
-}
+
+def found() -> dict[str, Callable[[], None]]:
+    """Every benchmark by name: what the modules `bench_*` list in their `BENCHES`."""
+    names = sorted(m.name for m in pkgutil.iter_modules(benchmarks.__path__))
+    modules = [importlib.import_module(f"benchmarks.{n}") for n in names if n.startswith("bench_")]
+    return {name: bench for module in modules for name, bench in module.BENCHES.items()}
 
 
 def main() -> None:
     """Print the machine and then a row per figure."""
-    wanted = sys.argv[1:] or list(BENCHES)
-    if unknown := [w for w in wanted if w not in BENCHES]:
-        raise SystemExit(f"no benchmark {', '.join(unknown)}; there are: {', '.join(BENCHES)}")
+    benches = found()
+    wanted = sys.argv[1:] or list(benches)
+    if unknown := [w for w in wanted if w not in benches]:
+        raise SystemExit(f"no benchmark {', '.join(unknown)}; there are: {', '.join(benches)}")
     print(machine.traits(), flush=True)
     for name in wanted:
-        BENCHES[name]()
+        benches[name]()
 
 
 if __name__ == "__main__":

@@ -369,3 +369,12 @@ async def _identities(client: Client) -> dict[str, tuple[str, str, str, int]]:
             status["restartCount"],
         )
     return found
+
+
+BENCHES = {
+    "start": bench_start,
+    "apply": bench_apply,
+    "idle": bench_idle,
+    "kill-server": bench_kill_server,
+    "kill-agent": bench_kill_agent,
+}

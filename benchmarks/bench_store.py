@@ -118,13 +118,13 @@ async def bench(directory: Path, options: argparse.Namespace) -> None:
     print(f"files afterwards, KiB: {sizes}")
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of each write run")
     parser.add_argument("--objects", type=int, default=10_000, help="objects for the start-up run")
     parser.add_argument("--directory", type=Path, help="where to make the files (default: a temp)")
     parser.add_argument("--synchronous", choices=["FULL", "NORMAL"], default="FULL")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     directory = Path(tempfile.mkdtemp(prefix="petset-bench-", dir=options.directory))
     sys.setswitchinterval(0.0005)
     try:
@@ -132,6 +132,13 @@ def main() -> None:
     finally:
         shutil.rmtree(directory)
 
+
+def bench_store() -> None:
+    """The store with the defaults."""
+    main([])
+
+
+BENCHES = {"store": bench_store}
 
 if __name__ == "__main__":
     main()
