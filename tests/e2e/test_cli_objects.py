@@ -242,6 +242,8 @@ def test_exec_passes_codes_and_streams(web: Box) -> None:
     assert (done.out, done.err) == ("out\n", "err\n")
     assert web.run("exec", "web-0", "--", "no-such-program", ok=False).code != 0
     assert "NotFound" in web.run("exec", "web-9", "--", "true", ok=False).err
+    member = web.run("exec", "sts/web", "--", "hostname")
+    assert (member.out, "using pod/web-0" in member.err) == ("web-0\n", True)
     text = "".join(f"line {n}\n" for n in range(20_000))
     assert piped(web, "exec", "-i", "web-0", "--", "cat", stdin=text).out == text
     assert piped(web, "exec", "-i", "web-0", "--", "wc", "-c", stdin="").out.strip() == "0"

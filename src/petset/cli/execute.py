@@ -8,7 +8,7 @@ import sys
 import termios
 import tty
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import orjson
@@ -16,7 +16,7 @@ import orjson
 from petset.api import registry
 from petset.api.errors import from_status
 from petset.base import tlsconfig, websocket
-from petset.cli import paths, state, thin
+from petset.cli import members, paths, state, thin
 from petset.cli.failure import Failure
 from petset.client.client import Client
 
@@ -45,8 +45,8 @@ def run(name: str, wanted: Exec) -> int:
         raise Failure(f"there is no cluster {name!r}", "start one with `petset up`")
 
     async def work(client: Client) -> int:
-        del client
-        return await _run(where, cluster, wanted)
+        pod = await members.pod_of(client, wanted.pod, wanted.namespace)
+        return await _run(where, cluster, replace(wanted, pod=pod))
 
     return thin.run(name, work)
 

@@ -131,7 +131,7 @@ def _scale(words: Words) -> int:
 
 
 def _container(parser: Parser) -> None:
-    parser.add_argument("pod", metavar="POD", help="the pod")
+    parser.add_argument("pod", metavar="POD", help="the pod, or TYPE/NAME of a workload")
     parser.add_argument("-c", "--container", default="", metavar="C", help="the container")
 
 
@@ -213,7 +213,7 @@ COMMANDS = (
         "Print a container's log.",
         _logs_words,
         _logs,
-        "  petset logs web-0 -f\n  petset logs web-0 --previous",
+        "  petset logs web-0 -f\n  petset logs web-0 --previous\n  petset logs sts/web",
     ),
     Command(
         "exec",

@@ -9,7 +9,7 @@ from typing import Any
 from petset.api import registry
 from petset.api.errors import StatusError
 from petset.api.resource import Resource
-from petset.cli import manifest, paths, state, targets
+from petset.cli import manifest, members, paths, state, targets
 from petset.cli.failure import Failure
 from petset.client.client import Client
 from petset.client.tls import Tls
@@ -218,13 +218,14 @@ class Logs:
 
 
 async def logs(client: Client, wanted: Logs) -> int:
-    """Print a container's log."""
+    """Print a container's log, of a pod or of the best pod of a workload."""
+    pod = await members.pod_of(client, wanted.pod, wanted.namespace)
     query = [("follow", "true")] if wanted.follow else []
     query += [("previous", "true")] if wanted.previous else []
     query += [("timestamps", "true")] if wanted.timestamps else []
     query += [("container", wanted.container)] if wanted.container else []
     query += [("tailLines", str(wanted.tail))] if wanted.tail is not None else []
-    path = registry.by_id("pods").path(wanted.namespace, wanted.pod, "log")
+    path = registry.by_id("pods").path(wanted.namespace, pod, "log")
     async for piece in client.transport.stream(path, query=query):
         sys.stdout.buffer.write(piece)
         sys.stdout.flush()
