@@ -8,6 +8,8 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import importlib
+import importlib.util
 import logging
 import os
 import signal
@@ -36,6 +38,9 @@ from petset.store.log import open_store
 from petset.store.types import Store, StoreError
 
 CONTROLLER = Identity("system:petset-controllers", ("system:masters", "system:authenticated"))
+LOOP_VARIABLE = "PETSET_EVENT_LOOP"
+"""Environment variable: `asyncio` or `uvloop`; without it uvloop where it is installed."""
+
 _GRACE_S = 3.0
 _log = logging.getLogger("petset.server")
 
@@ -65,12 +70,25 @@ def main() -> None:
         cluster = state.load(where)
         if cluster is None:
             raise RefusedError(f"there is no cluster in {where.state}")
-        asyncio.run(_run(where, cluster, arguments.ready_fd))
+        with _runner(os.environ.get(LOOP_VARIABLE, "")) as runner:
+            runner.run(_run(where, cluster, arguments.ready_fd))
     except (RefusedError, Failure, StoreError, OSError) as error:
         _log.error("%s", error)
         why = f"the API server cannot start: {getattr(error, 'what', error)}"
         process.tell(arguments.ready_fd, why, getattr(error, "todo", ""))
         sys.exit(1)
+
+
+def _runner(loop: str) -> asyncio.Runner:
+    """What runs the event loop called `loop`, or the better one that there is."""
+    if loop not in ("", "asyncio", "uvloop"):
+        raise RefusedError(f"{LOOP_VARIABLE}={loop} is no event loop", "say asyncio or uvloop")
+    installed = loop != "asyncio" and importlib.util.find_spec("uvloop") is not None
+    if loop == "uvloop" and not installed:
+        raise RefusedError("uvloop is not installed", f"unset {LOOP_VARIABLE}")
+    if not installed:
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=importlib.import_module("uvloop").new_event_loop)
 
 
 async def _run(where: paths.Paths, cluster: state.Cluster, ready_fd: int) -> None:
