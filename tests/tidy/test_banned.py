@@ -13,7 +13,6 @@ WALL_CLOCK = re.compile(
 CLOCK_PLACES = {
     "base/clock.py": "the place for it",
     "base/log.py": "log lines carry the machine's own time",
-    "cli/pki.py": "when certificates begin to be valid",
 }
 
 RANDOM_PLACES = {
