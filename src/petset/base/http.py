@@ -144,6 +144,13 @@ class Upgrade:
     head: bytes = b""
 
 
+class CutError(Exception):
+    """Raised by a handler or a stream that wants its connection cut without another word.
+
+    The peer sees a connection that broke, which is how fault injection loses answers.
+    """
+
+
 Reply = Response | Stream | Upgrade
 Handler = Callable[[Request], Awaitable[Reply]]
-"""Answers one request. Raising is a bug: the edge then answers 500 and logs."""
+"""Answers one request. Raising (but `CutError`) is a bug: the edge then answers 500 and logs."""

@@ -9,7 +9,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, cast
 
 from petset.base.duplex import HIGH_WATER, Gate, RawDuplex, StreamWriter
-from petset.base.http import Handler, PeerCertificate, Reply, Request, Response, Stream, Upgrade
+from petset.base.http import (
+    CutError,
+    Handler,
+    PeerCertificate,
+    Reply,
+    Request,
+    Response,
+    Stream,
+    Upgrade,
+)
 from petset.base.intake import Incoming, Intake, Limits, Refusal, Stage
 from petset.base.wirehead import HeaderError, Heads, bodiless
 
@@ -289,6 +298,9 @@ class Connection(asyncio.Protocol):
         request = incoming.request
         try:
             reply = await self._owner.handler(request)
+        except CutError:
+            self._transport.abort()
+            return Response()
         except Exception:  # the seam's promise: a bug in a handler costs its request only
             log.exception("%s %s failed", request.method, request.path)
             return self._owner.on_refuse(500, "internal error")
@@ -378,6 +390,8 @@ class Connection(asyncio.Protocol):
                 raise
             writer.end()
             self._transport.close()
+        except CutError:
+            return False
         except Exception:  # the seam's promise: a stream that raises is cut
             log.exception("a stream failed")
             return False

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from urllib.parse import quote, urlencode
 
-from petset.base.http import Handler, Identity, Request, Response, Stream
+from petset.base.http import CutError, Handler, Identity, Reply, Request, Response, Stream
 from petset.client.client import failure
 from petset.client.transport import TransportError
 
@@ -105,12 +105,12 @@ class Local:
         headers = {"accept": accept}
         if content_type:
             headers["content-type"] = content_type
-        reply = await self._dispatch(self._request(method, path, query, headers, body))
+        reply = await self._ask(self._request(method, path, query, headers, body))
         if isinstance(reply, Response):
             return reply
         if not isinstance(reply, Stream):
             raise TransportError(f"{path} switches protocols, which an in-process call cannot")
-        pieces = [piece async for piece in _consume(reply)]
+        pieces = [piece async for piece in consume(reply)]
         return Response(reply.status, reply.headers, b"".join(pieces))
 
     async def stream(
@@ -121,7 +121,7 @@ class Local:
         accept: str = "application/json, */*",
     ) -> AsyncGenerator[bytes, None]:
         """GET an answer in pieces, as they come. Closing the iterator cancels the answer."""
-        reply = await self._dispatch(self._request("GET", path, query, {"accept": accept}, b""))
+        reply = await self._ask(self._request("GET", path, query, {"accept": accept}, b""))
         if isinstance(reply, Response):
             raw = reply.body if isinstance(reply.body, bytes) else b"".join(reply.body)
             if reply.status >= 300:
@@ -130,7 +130,7 @@ class Local:
             return
         if not isinstance(reply, Stream):
             raise TransportError(f"{path} switches protocols, which an in-process call cannot")
-        pieces = _consume(reply)
+        pieces = consume(reply)
         try:
             async for piece in pieces:
                 yield piece
@@ -139,6 +139,12 @@ class Local:
 
     async def close(self) -> None:
         """Nothing to close: streams end with their iterators."""
+
+    async def _ask(self, request: Request) -> Reply:
+        try:
+            return await self._dispatch(request)
+        except CutError as error:
+            raise TransportError("the server cut the connection") from error
 
     def _request(
         self,
@@ -152,8 +158,11 @@ class Local:
         return Request(method, path, query, headers, body, target, identity=self._identity)
 
 
-async def _consume(stream: Stream) -> AsyncGenerator[bytes, None]:
-    """Run the writing side of `stream` and give what it writes."""
+async def consume(stream: Stream) -> AsyncGenerator[bytes, None]:
+    """Run the writing side of `stream` and give what it writes.
+
+    Raises TransportError where the writing side breaks. Close the iterator to end it earlier.
+    """
     pipe = _Pipe()
     writer = asyncio.ensure_future(stream.run(pipe))
     writer.add_done_callback(lambda _: pipe.end())

@@ -3,7 +3,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from petset.base.http import Duplex, Reply, Request, Response, Stream, Upgrade, Writer
+from petset.base.http import CutError, Duplex, Reply, Request, Response, Stream, Upgrade, Writer
 from tests.unit.base.rawpeer import GET, front
 
 Run = Callable[[Writer], Awaitable[None]]
@@ -110,6 +110,30 @@ async def test_the_cleaning_up_of_a_stream_is_not_cancelled_again() -> None:
         await peer.close()
         await f.edge.close(5)
         assert cleaned.is_set()
+
+
+async def test_a_stream_can_be_cut_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    async def run(writer: Writer) -> None:
+        writer.write(b"one")
+        raise CutError
+
+    async with front(streaming(run)) as f:
+        peer = await f.connect()
+        peer.send(GET)
+        await peer.head()
+        assert not (await peer.rest()).endswith(b"0\r\n\r\n")
+    assert not caplog.records
+
+
+async def test_an_answer_can_be_withheld(caplog: pytest.LogCaptureFixture) -> None:
+    async def handler(request: Request) -> Reply:
+        raise CutError
+
+    async with front(handler) as f:
+        peer = await f.connect()
+        peer.send(GET)
+        assert await peer.rest() == b""
+    assert not caplog.records
 
 
 async def test_a_stream_that_raises_is_cut(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,7 +3,17 @@ from contextlib import aclosing
 
 import pytest
 
-from petset.base.http import Duplex, Identity, Reply, Request, Response, Stream, Upgrade, Writer
+from petset.base.http import (
+    CutError,
+    Duplex,
+    Identity,
+    Reply,
+    Request,
+    Response,
+    Stream,
+    Upgrade,
+    Writer,
+)
 from petset.client import local
 from petset.client.local import Local
 from petset.client.transport import TransportError
@@ -90,6 +100,17 @@ async def test_a_writer_that_breaks_looks_like_a_cut_connection() -> None:
     assert await anext(pieces) == b"x"
     with pytest.raises(TransportError, match="bug"):
         await anext(pieces)
+
+
+async def test_a_connection_that_the_server_cuts_gives_no_answer() -> None:
+    async def dispatch(request: Request) -> Reply:
+        raise CutError
+
+    cutting = Local(dispatch, Identity("tester"))
+    with pytest.raises(TransportError, match="cut"):
+        await cutting.request("GET", "/x")
+    with pytest.raises(TransportError, match="cut"):
+        await anext(cutting.stream("/x"))
 
 
 async def test_a_writer_learns_that_its_reader_is_gone() -> None:
