@@ -191,3 +191,24 @@ def test_legacy_endpoints_part_ready_and_waiting_addresses() -> None:
     assert [a["hostname"] for a in subset["addresses"]] == ["web-0"]
     assert [a["hostname"] for a in subset["notReadyAddresses"]] == ["web-1"]
     assert subset["ports"] == [{"name": "web", "port": 80, "protocol": "TCP"}]
+
+
+def test_legacy_endpoints_over_capacity_keep_the_ready_ones_and_say_so() -> None:
+    world = ServiceWorld()
+    world.put("services", make_service({}))
+    for number in range(1005):
+        world.add_pod(number, "unready" if number < 10 else "ready")
+    world.sync()
+    found = world.get("endpoints", "nginx")
+    assert found is not None
+    (subset,) = found["subsets"]
+    assert (len(subset["addresses"]), len(subset["notReadyAddresses"])) == (995, 5)
+    over = "endpoints.kubernetes.io/over-capacity"
+    assert meta.annotations_of(found)[over] == "truncated"
+    assert plan(world.observe(), world.now) == Plan()
+    for number in range(10):
+        world.remove("pods", f"web-{number}")
+    world.sync()
+    found = world.get("endpoints", "nginx")
+    assert found is not None
+    assert over not in meta.annotations_of(found)

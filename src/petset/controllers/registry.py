@@ -3,6 +3,7 @@
 from petset.controllers.deployment import controller as deployment
 from petset.controllers.disruption import controller as disruption
 from petset.controllers.endpointslice import controller as endpointslice
+from petset.controllers.endpointslicemirroring import controller as endpointslicemirroring
 from petset.controllers.garbage import controller as garbage
 from petset.controllers.namespace import controller as namespace
 from petset.controllers.nodelife import controller as nodelife
@@ -16,6 +17,7 @@ CONTROLLERS: tuple[tuple[str, Factory], ...] = (
     ("deployment", deployment.make),
     ("replicaset", replicaset.make),
     ("endpointslice", endpointslice.make),
+    ("endpointslicemirroring", endpointslicemirroring.make),
     ("volumebinder", volumebinder.make),
     ("nodelife", nodelife.make),
     ("namespace", namespace.make),

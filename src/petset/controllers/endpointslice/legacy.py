@@ -30,12 +30,14 @@ def plan_endpoints(
 ) -> list[Action]:
     """The write that makes the Endpoints object tell `wanted`."""
     shown = [e for e in wanted if e.ready or not e.terminating]
+    over = len(shown) > ADDRESSES_MAX
+    if over:  # the ready ones first
+        shown.sort(key=lambda e: not e.ready)
     subsets = _subsets(service, shown[:ADDRESSES_MAX])
     labels = {**meta.labels_of(service), MANAGED_LABEL: MANAGER}
     labels.pop(HEADLESS_LABEL, None)
     if is_headless(service):
         labels[HEADLESS_LABEL] = ""
-    over = len(shown) > ADDRESSES_MAX
     annotations = dict(meta.annotations_of(stored or {}))
     annotations.pop(CAPACITY_ANNOTATION, None)
     if over:
