@@ -45,7 +45,7 @@ class Checker:
         self.faults: list[str] = []
         self.by_hand: set[str] = set()
         world.runtime.listeners.append(self._on_happening)
-        world.store.subscribe("", self._on_events)
+        world.listeners.append(self._on_events)
 
     def assert_ok(self) -> None:
         """Raise AssertionError that tells every fault, with the end of the trace."""

@@ -13,6 +13,7 @@ from petset.client.client import Client
 from petset.client.transport import TransportError
 
 RETRY_S = 0.5
+_ENDED = {"terminated": {"exitCode": 137, "reason": "Error"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Script:
         exit_code: with which code they end.
         restart_s: pause before a restart, where the restart policy wants one.
         stop_s: how long it takes to stop; longer than the grace period, it is killed then.
+        waiting: its containers cannot be started, for this reason (`ErrImagePull`).
+        flap_s: Ready and not Ready by turns of so many seconds, `flaps` times; None: never.
     """
 
     start_s: float = 0.05
@@ -34,6 +37,9 @@ class Script:
     exit_code: int = 0
     restart_s: float = 1.0
     stop_s: float = 0.05
+    waiting: str = ""
+    flap_s: float | None = None
+    flaps: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,10 @@ class Host(Protocol):
         """How often the pod's containers were started again."""
         ...
 
+    def is_failing(self, uid: str) -> bool:
+        """Whether the node has given the pod up."""
+        ...
+
     def new_address(self) -> str:
         """An address for a pod."""
         ...
@@ -151,6 +161,10 @@ class Life:
     @property
     def wanted(self) -> bool:
         """Whether the pod is to run: there, and not being deleted."""
+        return self._is_there and not self.host.is_failing(self.uid)
+
+    @property
+    def _is_there(self) -> bool:
         current = self.host.current(self.pod)
         return current is not None and not meta.is_deleting(current)
 
@@ -162,13 +176,21 @@ class Life:
                 break
             if not await self._stay():
                 break
-        while self.wanted:
+        if self._is_there and self.host.is_failing(self.uid):
+            self.host.end("stopped", self.pod)
+            await self._report(self._status("Failed", _ENDED, ready=False) | {"reason": "Evicted"})
+        while self._is_there:
             await self._change()
         await self._stop()
 
     async def _start(self) -> bool:
         """Bring the containers up; False when the pod is no longer wanted."""
         if not await self._pass(self.script.start_s):
+            return False
+        if self.script.waiting:
+            await self._report(self._status("Pending", self._reason(), ready=False))
+            while self.wanted:
+                await self._change()
             return False
         self.address = self.address or self.host.new_address()
         self.host.begin(self.pod)
@@ -181,6 +203,8 @@ class Life:
             if not await self._pass(script.ready_s):
                 return False
             await self._report(self._running(ready=True))
+            if script.flap_s is not None and not await self._flap(script.flap_s):
+                return False
         if script.exit_after_s is None:
             while self.wanted:
                 await self._change()
@@ -193,6 +217,13 @@ class Life:
             return False
         await self._report(self._waiting())
         return await self._pass(script.restart_s)
+
+    async def _flap(self, seconds: float) -> bool:
+        for turn in range(2 * self.script.flaps):
+            if not await self._pass(seconds):
+                return False
+            await self._report(self._running(ready=turn % 2 == 1))
+        return True
 
     def _restarting(self) -> bool:
         policy = (self.pod.get("spec") or {}).get("restartPolicy") or "Always"
@@ -264,6 +295,9 @@ class Life:
     def _running(self, *, ready: bool) -> MutableObj:
         since = {"startedAt": meta.format_time(self.host.clock.now())}
         return self._status("Running", {"running": since}, ready=ready)
+
+    def _reason(self) -> MutableObj:
+        return {"waiting": {"reason": self.script.waiting}}
 
     def _waiting(self) -> MutableObj:
         waiting = {"waiting": {"reason": "CrashLoopBackOff"}}

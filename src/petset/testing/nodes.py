@@ -30,6 +30,7 @@ class NodeSpec:
 
     Attributes:
         number: its place in addresses: 172.29.0.(10 + number), pods in 10.128.(number).0/24.
+        beat_s: pause between renewals of its lease.
     """
 
     name: str
@@ -38,6 +39,7 @@ class NodeSpec:
     capacity: Mapping[str, str] = field(
         default_factory=lambda: {"cpu": "4", "memory": "8Gi", "pods": "110"}
     )
+    beat_s: float = LEASE_EVERY_S
 
 
 class FakeNode:
@@ -65,6 +67,8 @@ class FakeNode:
         self.pods = Cache("pods")
         self._restarts: dict[str, int] = {}
         self._held: dict[str, Obj] = {}
+        self._failing: set[str] = set()
+        self.changed: dict[str, asyncio.Event] = {}
         self._addresses = 1
         self._work: asyncio.Task[None] | None = None
 
@@ -111,6 +115,16 @@ class FakeNode:
         """Whether containers of the pod run."""
         return uid in self._held
 
+    def fail(self, uid: str) -> None:
+        """End the containers of a pod for good, as a node does that runs out of memory or disk."""
+        self._failing.add(uid)
+        if uid in self.changed:
+            self.changed[uid].set()
+
+    def is_failing(self, uid: str) -> bool:
+        """Whether the node has given the pod up."""
+        return uid in self._failing
+
     def held(self) -> list[Obj]:
         """The pods whose containers run."""
         return list(self._held.values())
@@ -138,7 +152,7 @@ class _Agent:
         self.node = node
         self.informers = Informers(node.client)
         node.pods = self.informers.cache("pods", fields=f"spec.nodeName={node.name}")
-        self.changed: dict[str, asyncio.Event] = {}
+        self.changed = node.changed = dict[str, asyncio.Event]()
 
     async def run(self) -> None:
         """Register, then run pods until cancelled."""
@@ -178,7 +192,7 @@ class _Agent:
             with contextlib.suppress(StatusError, TransportError):
                 await self._register()
                 await lease.renew()
-            await asyncio.sleep(LEASE_EVERY_S)
+            await asyncio.sleep(node.spec.beat_s)
 
     async def _register(self) -> None:
         node = self.node

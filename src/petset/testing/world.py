@@ -16,7 +16,7 @@ and a seed gives the same run twice; on an ordinary loop the same world lives in
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -39,7 +39,8 @@ from petset.reconcile.context import Config, Context
 from petset.reconcile.manager import Factory, Manager
 from petset.scheduler.scheduler import Scheduler
 from petset.store.drivers.memory import MemoryStore
-from petset.store.types import Event
+from petset.store.log import Log
+from petset.store.types import Event, Listener
 from petset.testing.fakepod import Happening, Runtime, Script
 from petset.testing.nodes import FakeNode, NodeSpec
 from petset.testing.transport import Lagging
@@ -56,6 +57,11 @@ RESTLESS = ("leases.coordination.k8s.io/", "events/", "nodes/")
 """Keys that change although nothing happens: heartbeats, repeated events."""
 
 
+def node_identity(name: str) -> Identity:
+    """Who the agent of a node is."""
+    return Identity(f"system:node:{name}", ("system:nodes", "system:authenticated"))
+
+
 class World:
     """The cluster. Use it as an async context manager.
 
@@ -70,6 +76,7 @@ class World:
         client: the user's way in, without delay.
         runtime: what really runs on the nodes.
         trace: one line per change of the store and of the runtime.
+        listeners: told of every write of the store, whichever store that is just now.
     """
 
     def __init__(
@@ -87,6 +94,7 @@ class World:
         self.trace: list[str] = []
         self.runtime = Runtime()
         self.runtime.listeners.append(self._on_happening)
+        self.listeners: list[Listener] = [self._on_events]
         self._node_count = nodes
         self._controllers = controllers
         self._config = config or Config()
@@ -110,12 +118,7 @@ class World:
         if not self._config.volumes_root:
             root = stack.enter_context(tempfile.TemporaryDirectory(prefix="petset-world-"))
             self._config = replace(self._config, volumes_root=root)
-        self.store = MemoryStore(self.clock)
-        stack.push_async_callback(self.store.close)
-        stack.callback(self.store.subscribe("", self._on_events))
-        self.app = App(self.store, self.clock, self.ids)
-        stack.push_async_callback(self.app.close)
-        await self.app.start()
+        await self._start_server(stack)
         self.client = self.client_for(ADMIN, lag_s=0.0)
         self.start_control()
         stack.push_async_callback(self.stop_control)
@@ -123,6 +126,17 @@ class World:
         for _ in range(self._node_count):
             self.add_node()
         await self.wait_for(lambda: self._ready_nodes() == self._node_count)
+
+    def _open_store(self) -> Log:
+        return MemoryStore(self.clock)
+
+    async def _start_server(self, stack: contextlib.AsyncExitStack) -> None:
+        self.store = self._open_store()
+        stack.push_async_callback(self.store.close)
+        self.store.subscribe("", self._tell)
+        self.app = App(self.store, self.clock, self.ids)
+        stack.push_async_callback(self.app.close)
+        await self.app.start()
 
     # -- parts ------------------------------------------------------------------------------------
 
@@ -169,18 +183,19 @@ class World:
             group.create_task(manager.run(informers=False), name="manager")
             group.create_task(scheduler.run(), name="scheduler")
 
-    def add_node(self, **more: Mapping[str, str]) -> FakeNode:
-        """One more node; `labels` and `capacity` may be given."""
+    def add_node(self, **more: Any) -> FakeNode:
+        """One more node; `labels`, `capacity` and `beat_s` may be given."""
         number = len(self._nodes) + 1
         name = f"n{number}"
-        client = self.client_for(
-            Identity(f"system:node:{name}", ("system:nodes", "system:authenticated"))
-        )
         spec = NodeSpec(name, number, **more)
+        client = self._client_of_node(name)
         node = FakeNode(spec, client, self.clock, self.runtime, self._script_of)
         self._nodes[name] = node
         node.start()
         return node
+
+    def _client_of_node(self, name: str) -> Client:
+        return self.client_for(node_identity(name))
 
     def node(self, name: str) -> FakeNode:
         """The fake node `name`."""
@@ -302,6 +317,10 @@ class World:
 
     def _ready_nodes(self) -> int:
         return sum(meta.is_condition_true(node, "Ready") for node in self.objects("nodes"))
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        for listener in self.listeners:
+            listener(events)
 
     def _on_events(self, events: Sequence[Event]) -> None:
         now = asyncio.get_running_loop().time()

@@ -60,9 +60,23 @@ class MemoryDriver:
     def close(self) -> None:
         """Nothing to let go of."""
 
+    def copy(self) -> "MemoryDriver":
+        """Another driver with the same contents."""
+        other = MemoryDriver()
+        other._items, other._events = dict(self._items), list(self._events)
+        other._revision = self._revision
+        return other
+
 
 class MemoryStore(Log):
-    """A store whose objects go with the process. To be made on the loop it belongs to."""
+    """A store whose objects go with the process. To be made on the loop it belongs to.
 
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(MemoryDriver(), Inline(), clock)
+    Args:
+        revision: the newest revision of a store that this one, still empty, follows: it counts on
+            from there, and all that went before is compacted.
+    """
+
+    def __init__(self, clock: Clock, *, revision: int = 0) -> None:
+        driver = MemoryDriver()
+        driver.restore(revision, {})
+        super().__init__(driver, Inline(), clock)
