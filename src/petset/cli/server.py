@@ -169,6 +169,8 @@ async def _control(app: App, where: paths.Paths, clock: SystemClock, ids: Ids) -
         group.create_task(informers.run(), name="informers")
         group.create_task(manager.run(informers=False), name="manager")
         group.create_task(scheduler.run(), name="scheduler")
+        await informers.wait_synced()
+        gc.freeze()  # the caches stay, too: a full collection would stop the loop for long
 
 
 def _settle_memory() -> None:

@@ -4,7 +4,8 @@ Objects are plain dicts. Resources are named by id: `pods`, `statefulsets.apps`.
 Failing answers raise `api.errors.StatusError`; no answer raises `TransportError`.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -25,6 +26,7 @@ PATCH_TYPES: dict[PatchKind, str] = {
 }
 
 Query = list[tuple[str, str]]
+Prepare = Callable[[MutableObj], None]
 
 
 class Listed(NamedTuple):
@@ -64,20 +66,22 @@ class Client:
         labels: str = "",
         fields: str = "",
         limit: int = 0,
+        prepare: Prepare | None = None,
     ) -> Listed:
         """All objects that match; pages are followed when `limit` is given.
 
+        `prepare` changes each item when its page has come, before the next one is asked for.
         Items carry kind and apiVersion, which list answers leave out. If the pages expire on the
         way, the list is read again in one piece.
         """
         path = registry.by_id(resource).path(namespace)
         selectors = _selectors(labels, fields)
         try:
-            return await self._pages(path, selectors, limit)
+            return await self._pages(path, selectors, limit, prepare)
         except errors.StatusError as error:
             if error.code != 410 or not limit:
                 raise
-        return await self._pages(path, selectors, 0)
+        return await self._pages(path, selectors, 0, prepare)
 
     async def create(
         self, resource: str, obj: Obj, namespace: str = "", *, name: str = "", subresource: str = ""
@@ -168,7 +172,9 @@ class Client:
         """Close the transport."""
         await self.transport.close()
 
-    async def _pages(self, path: str, selectors: Query, limit: int) -> Listed:
+    async def _pages(
+        self, path: str, selectors: Query, limit: int, prepare: Prepare | None
+    ) -> Listed:
         items: list[MutableObj] = []
         token = ""
         while True:
@@ -176,11 +182,16 @@ class Client:
             if token:
                 query.append(("continue", token))
             page = await self._call("GET", path, query)
-            items += _with_kind(page)
+            found = _with_kind(page)
+            if prepare is not None:
+                for item in found:
+                    prepare(item)
+            items += found
             metadata = page.get("metadata") or {}
             token = metadata.get("continue") or ""
             if not token:
                 return Listed(items, metadata.get("resourceVersion") or "")
+            await asyncio.sleep(0)  # a server in the same process answers without ever waiting
 
     def _managed(self) -> Query:
         return [("fieldManager", self.manager)]

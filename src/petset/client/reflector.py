@@ -11,6 +11,7 @@ from petset.api import errors, meta
 from petset.api.meta import MutableObj
 from petset.client.cache import Cache
 from petset.client.client import Client
+from petset.client.sharing import Sharing
 from petset.client.transport import TransportError
 
 PAGE = 500
@@ -25,14 +26,6 @@ LASTING = 5
 _log = logging.getLogger(__name__)
 
 
-def _slim(obj: MutableObj) -> None:
-    """Forget who owns which fields: a third of an object, which no reader of a cache asks for.
-    The server keeps it where an update leaves it out."""
-    metadata = obj.get("metadata")
-    if metadata:
-        metadata.pop("managedFields", None)
-
-
 class _Reflector:
     """List and watch of one resource, into one cache.
 
@@ -40,8 +33,9 @@ class _Reflector:
     list is read again only when the server says that the position is too old.
     """
 
-    def __init__(self, client: Client, cache: Cache, fields: str) -> None:
+    def __init__(self, client: Client, cache: Cache, fields: str, sharing: Sharing) -> None:
         self.client = client
+        self.sharing = sharing
         self.cache = cache
         self.fields = fields
         self.version = ""
@@ -66,10 +60,10 @@ class _Reflector:
                     await self._back_off()
 
     async def _list(self) -> None:
-        listed = await self.client.list(self.cache.resource, fields=self.fields, limit=PAGE)
+        listed = await self.client.list(
+            self.cache.resource, fields=self.fields, limit=PAGE, prepare=self._slim
+        )
         self.version = listed.resource_version
-        for obj in listed.items:
-            _slim(obj)
         self.cache.replace(listed.items, listed.resource_version)
 
     async def _watch(self) -> bool:
@@ -85,11 +79,19 @@ class _Reflector:
                 if event is None:
                     return fruitful
                 if event.type != "BOOKMARK":
-                    _slim(event.obj)
+                    self._slim(event.obj)
                     self.cache.apply(event.type, event.obj)
                 self.version = meta.version_of(event.obj) or self.version
                 fruitful = True
                 self.failures = 0
+
+    def _slim(self, obj: MutableObj) -> None:
+        """Forget who owns which fields: a third of an object, which no reader of a cache asks for.
+        The server keeps it where an update leaves it out."""
+        metadata = obj.get("metadata")
+        if metadata:
+            metadata.pop("managedFields", None)
+        self.sharing.condense(obj)
 
     def _refused(self, error: errors.StatusError) -> None:
         causes = error.details.get("causes") or ()
@@ -119,12 +121,13 @@ class Informers:
         self.client = client
         self._reflectors: dict[tuple[str, str], _Reflector] = {}
         self._group: asyncio.TaskGroup | None = None
+        self._sharing = Sharing()
 
     def cache(self, resource: str, *, fields: str = "") -> Cache:
         """The shared cache of `resource`, made on first use."""
         reflector = self._reflectors.get((resource, fields))
         if reflector is None:
-            reflector = _Reflector(self.client, Cache(resource), fields)
+            reflector = _Reflector(self.client, Cache(resource), fields, self._sharing)
             self._reflectors[resource, fields] = reflector
             if self._group is not None:
                 self._group.create_task(reflector.run(), name=f"reflector {resource}")
