@@ -86,8 +86,8 @@ def _duplicates(data: bytes) -> list[str]:
     def hook(pairs: list[tuple[str, Any]]) -> MutableObj:
         made = dict(pairs)
         if len(made) != len(pairs):
-            keys = [k for k, _ in pairs]
-            twice = [k for i, k in enumerate(keys) if k in keys[:i]]
+            seen: set[str] = set()
+            twice = [k for k, _ in pairs if k in seen or seen.add(k)]  # type: ignore[func-returns-value]
             marked[id(made)] = (made, list(dict.fromkeys(twice)))
         return made
 

@@ -14,6 +14,11 @@ from httptools import HttpParserError, HttpParserUpgrade
 from petset.base.http import PeerCertificate, Request
 from petset.base.wirehead import TargetError, split_target
 
+CHUNK_BYTES = 24
+"""Bytes around each chunk of a body that are the framing's own and count for nothing."""
+PIECES_MAX = 4096
+"""Pieces of a body that are kept apart before they are joined."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -86,6 +91,7 @@ class _Message:
     fed_bytes: int = 0
     body: list[bytes] = field(default_factory=list)
     body_bytes: int = 0
+    chunks: int = 0
     incoming: Incoming | None = None
 
 
@@ -121,15 +127,22 @@ class Intake:
         except HttpParserError as error:
             self._fail(error)
         else:
-            if self.stage is Stage.HEAD and self._message is before:
-                self._count_open_head(len(data))
+            if self._message is before and self.stage in (Stage.HEAD, Stage.BODY):
+                self._count_fed(len(data))
 
-    def _count_open_head(self, count: int) -> None:
-        # A header that is still arriving is not reported by the parser: count what was fed since
-        # the message began (the read in which it began may hold other messages before it).
-        self._message.fed_bytes += count
-        if self._message.fed_bytes > self._limits.head_bytes:
-            self.refuse(Refusal(431, "the request's head is too large"))
+    def _count_fed(self, count: int) -> None:
+        # A header, trailer or chunk's extension that is still arriving is not reported by the
+        # parser: count what was fed since the message began (the read in which it began may hold
+        # other messages before it).
+        message = self._message
+        message.fed_bytes += count
+        if self.stage is Stage.HEAD:
+            if message.fed_bytes > self._limits.head_bytes:
+                self.refuse(Refusal(431, "the request's head is too large"))
+            return
+        beside = message.fed_bytes - message.body_bytes - CHUNK_BYTES * message.chunks
+        if beside > 2 * self._limits.head_bytes:
+            self.refuse(Refusal(431, "the chunks of the body carry too much beside it"))
 
     def refuse(self, refusal: Refusal) -> None:
         """Stop reading: `refusal` is the last thing this connection answers."""
@@ -241,6 +254,10 @@ class Intake:
             remote=self._remote,
         )
 
+    def on_chunk_header(self) -> None:
+        """A chunk of a chunked body starts."""
+        self._message.chunks += 1
+
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
         message = self._message
@@ -248,6 +265,8 @@ class Intake:
         if message.body_bytes > self._limits.body_bytes:
             raise self._too_large()
         message.body.append(data)
+        if len(message.body) >= PIECES_MAX:  # tiny pieces cost many times their size
+            message.body = [b"".join(message.body)]
         self.wants_continue = False
 
     def on_message_complete(self) -> None:

@@ -15,7 +15,11 @@ from petset.base.spdycodec import Data, Goaway, Ping, Reset, SpdyError, SynReply
 __all__ = ["Connection", "OverWebSocket", "SpdyError", "Stream"]
 
 STREAM_BUFFER_MAX = 1024 * 1024
+BUFFER_MAX = 16 * 1024 * 1024
+"""Unread bytes of all streams of a connection before it is held back."""
 STREAMS_MAX = 1000
+UNTAKEN_MAX = 128
+"""Streams that the peer may have opened and that nobody has accepted yet."""
 CANCEL = 5
 _REFUSED = 3
 _PROTOCOL_ERROR = 1
@@ -98,6 +102,8 @@ class Stream:
         self._room.set()
         self._their_end = False
         self._our_end = False
+        self._counted = True
+        self.taken = False
 
     @property
     def closed(self) -> bool:
@@ -115,6 +121,8 @@ class Stream:
         self._size -= len(data)
         if self._size < STREAM_BUFFER_MAX:
             self._room.set()
+        if self._counted:
+            self._connection.count(-len(data))
         return data
 
     def write(self, data: bytes) -> None:
@@ -153,14 +161,20 @@ class Stream:
         if data:
             self._chunks.append(data)
             self._size += len(data)
+            self._connection.count(len(data))
             if self._size >= STREAM_BUFFER_MAX:
                 self._room.clear()
         self._their_end = fin
         self._changed.set()
 
     def end(self) -> None:
-        """The stream is over in both directions; what was received can still be read."""
+        """The stream is over in both directions; what was received can still be read.
+
+        Unless nobody has accepted it yet: then nobody will miss it.
+        """
         self._their_end = self._our_end = True
+        if not self.taken:
+            self._chunks.clear()
         self._room.set()
         self._changed.set()
         self._connection.forget_if_done(self)
@@ -168,6 +182,12 @@ class Stream:
     async def wait_room(self) -> None:
         """Wait until the reader has caught up."""
         await self._room.wait()
+
+    def uncount(self) -> None:
+        """What is unread here is no longer the connection's."""
+        if self._counted:
+            self._counted = False
+            self._connection.count(-self._size)
 
 
 class Connection:
@@ -182,6 +202,10 @@ class Connection:
         self._next = 1 if client else 2
         self._last = 0
         self._ended = False
+        self._parting = False
+        self._unread = 0
+        self._room = asyncio.Event()
+        self._room.set()
 
     @property
     def closed(self) -> bool:
@@ -204,11 +228,15 @@ class Connection:
         """The next stream that the peer opens; None when there will be none."""
         if self._ended and self._opened.empty():
             return None
-        return await self._opened.get()
+        stream = await self._opened.get()
+        if stream is not None:
+            stream.taken = True
+        return stream
 
     def open(self, headers: Mapping[str, str], *, fin: bool = False) -> Stream:
         """Open a stream; with `fin` nothing will be written on it."""
         stream = Stream(self, self._next, headers)
+        stream.taken = True
         self._next += 2
         self._streams[stream.id] = stream
         self.send(SynStream(stream.id, headers, fin))
@@ -236,6 +264,15 @@ class Connection:
         """Drop a stream that both sides have finished."""
         if stream.done:
             self._streams.pop(stream.id, None)
+            stream.uncount()
+
+    def count(self, size: int) -> None:
+        """So many bytes more wait for their readers; less if negative."""
+        self._unread += size
+        if self._unread < BUFFER_MAX:
+            self._room.set()
+        else:
+            self._room.clear()
 
     # Inside.
 
@@ -243,26 +280,29 @@ class Connection:
         match frame:
             case SynStream():
                 self._take_stream(frame)
+                await self._pipe.drain()
+                await asyncio.sleep(0)  # whoever accepts gets a turn before the next one
             case SynReply(number, _, fin):
                 self._deliver(number, b"", fin=fin)
-            case Data(number, data, fin):
-                stream = self._deliver(number, data, fin=fin)
-                if stream is not None:
-                    await stream.wait_room()
+            case Data():
+                await self._take_data(frame)
             case Reset(number, _):
                 if number in self._streams:
                     self._streams[number].end()
             case Ping(number):
                 if (number % 2 == 1) is not self._client:
                     self.send(frame)
+                    await self._pipe.drain()  # or pings would fill memory with their answers
             case Goaway():
-                self._opened.put_nowait(None)
+                if not self._parting:
+                    self._parting = True
+                    self._opened.put_nowait(None)
 
     def _take_stream(self, frame: SynStream) -> None:
         if frame.stream <= self._last or (frame.stream % 2 == 1) is self._client:
             raise SpdyError(f"stream {frame.stream} cannot be opened")
         self._last = frame.stream
-        if len(self._streams) >= STREAMS_MAX:
+        if len(self._streams) >= STREAMS_MAX or self._opened.qsize() >= UNTAKEN_MAX:
             self.send(Reset(frame.stream, _REFUSED))
             return
         stream = Stream(self, frame.stream, frame.headers)
@@ -270,6 +310,12 @@ class Connection:
         self.send(SynReply(stream.id))
         stream.take(b"", fin=frame.fin)
         self._opened.put_nowait(stream)
+
+    async def _take_data(self, frame: Data) -> None:
+        stream = self._deliver(frame.stream, frame.data, fin=frame.fin)
+        if stream is not None:
+            await stream.wait_room()
+            await self._room.wait()
 
     def _deliver(self, number: int, data: bytes, *, fin: bool) -> Stream | None:
         stream = self._streams.get(number)
@@ -281,5 +327,6 @@ class Connection:
     def _finish(self) -> None:
         self._ended = True
         for stream in list(self._streams.values()):
+            stream.taken = True  # what came before the end can still be accepted and read
             stream.end()
         self._opened.put_nowait(None)

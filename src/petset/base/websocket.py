@@ -120,8 +120,9 @@ class WebSocket:
         self._protocol = Protocol(side, state=OPEN, max_size=limit)
         self._messages: deque[tuple[int, bytes]] = deque()
         self._opcode = 0
-        self._parts: list[bytes] = []
+        self._parts = bytearray()
         self._ended = False
+        self._answered = False
         self._reading = asyncio.Lock()
 
     @property
@@ -190,13 +191,15 @@ class WebSocket:
         async with self._reading:
             if not self._messages and not self._ended:
                 self._receive(await self._duplex.read())
+                if self._answered and self._duplex.pressure:
+                    await self._duplex.drain()  # or pings would fill memory with their answers
 
     def _receive(self, data: bytes) -> None:
         if data:
             self._protocol.receive_data(data)
         else:
             self._protocol.receive_eof()
-        self._flush()
+        self._answered = self._flush()
         for event in self._protocol.events_received():
             assert isinstance(event, Frame)
             self._take(event)
@@ -209,17 +212,24 @@ class WebSocket:
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             if frame.opcode is not Opcode.CONT:
                 self._opcode = int(frame.opcode)
-            self._parts.append(bytes(frame.data))
+            if frame.fin and not self._parts:
+                self._messages.append((self._opcode, bytes(frame.data)))
+                return
+            self._parts += frame.data
             if frame.fin:
-                self._messages.append((self._opcode, b"".join(self._parts)))
-                self._parts.clear()
+                self._messages.append((self._opcode, bytes(self._parts)))
+                self._parts = bytearray()
 
-    def _flush(self) -> None:
+    def _flush(self) -> bool:
+        """Send what the protocol has to say. Whether that was anything."""
+        said = False
         for data in self._protocol.data_to_send():
+            said = True
             if data:
                 self._duplex.write(data)
             else:
                 self._duplex.write_eof()
+        return said
 
     def _end(self) -> WebSocketClosed:
         received = self._protocol.close_rcvd

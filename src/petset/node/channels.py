@@ -6,10 +6,13 @@ error, resize), 255 to half-close in v5; the status goes out before anything is 
 
 import asyncio
 import base64
+import binascii
 import json
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Protocol
+
+import orjson
 
 from petset.base import spdy, websocket
 
@@ -25,7 +28,9 @@ WEBSOCKET_PROTOCOLS = (
 SPDY_PROTOCOL = "v4.channel.k8s.io"
 STREAMS_S = 30.0
 NAMES = {"stdin": STDIN, "stdout": STDOUT, "stderr": STDERR, "error": ERROR, "resize": RESIZE}
-STDIN_QUEUE_MAX = 64
+STDIN_QUEUE_MAX = 8
+SIZE_MAX = 0xFFFF
+"""Columns and rows that a terminal can have."""
 
 SUCCESS: Mapping[str, Any] = {
     "kind": "Status",
@@ -87,10 +92,11 @@ class Channels(Protocol):
 def parse_size(data: bytes) -> tuple[int, int] | None:
     """(columns, rows) of a resize message; None for anything malformed."""
     try:
-        raw = json.loads(data)
-        return int(raw["Width"]), int(raw["Height"])
-    except (ValueError, KeyError, TypeError):
+        raw = orjson.loads(data)
+        size = int(raw["Width"]), int(raw["Height"])
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
+    return size if all(0 <= n <= SIZE_MAX for n in size) else None
 
 
 class OverWebSocket:
@@ -113,6 +119,8 @@ class OverWebSocket:
                 await self._take(*self._decoded(message))
         except websocket.WebSocketClosed:
             pass
+        except binascii.Error:
+            await self._socket.close(1007, "a message is not base64")
         finally:
             self._gone.set()
             self._sizes.put_nowait(None)
@@ -130,6 +138,8 @@ class OverWebSocket:
         elif channel == RESIZE:
             size = parse_size(data)
             if size is not None:
+                while not self._sizes.empty():  # only the last one counts
+                    self._sizes.get_nowait()
                 self._sizes.put_nowait(size)
         elif channel == CLOSE and self._half_close and data[:1] == bytes([STDIN]):
             await self._input.put(b"")

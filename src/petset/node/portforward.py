@@ -17,6 +17,8 @@ TUNNEL = "SPDY/3.1+portforward.k8s.io"
 SPDY_PROTOCOL = "portforward.k8s.io"
 CHANNELS = "v4.channel.k8s.io"
 BLOCK = 64 * 1024
+ALONE_MAX = 100
+PORT_MAX = 65535
 
 Dial = Callable[[int], Awaitable[socket.socket]]
 """Connects to a port of the pod. Raises OSError."""
@@ -37,6 +39,13 @@ def dialer(netns: Path | None) -> Dial:
     return dial
 
 
+def parse_port(text: str) -> int:
+    """The port that `text` names, 0 if it is none."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(PORT_MAX))):
+        return 0
+    return int(text) if int(text) <= PORT_MAX else 0
+
+
 def refusal(port: int, error: OSError) -> str:
     """What the client is told of a port that nobody listens on."""
     words = os.strerror(error.errno).lower() if error.errno else str(error)
@@ -46,20 +55,30 @@ def refusal(port: int, error: OSError) -> str:
 async def over_spdy(connection: spdy.Connection, dial: Dial) -> None:
     """Serve pairs of streams (error, data) until the client goes."""
     errors: dict[str, spdy.Stream] = {}
+    jobs: set[asyncio.Task[None]] = set()
     async with asyncio.TaskGroup() as group:
         running = group.create_task(_run(connection))
-        jobs = []
         while (stream := await connection.accept()) is not None:
             request = stream.headers.get("requestid", "")
             if stream.headers.get("streamtype") == "error":
                 errors[request] = stream
+                _forget_alone(errors)
             elif request in errors:
-                jobs.append(group.create_task(_forward(stream, errors.pop(request), dial)))
+                job = group.create_task(_forward(stream, errors.pop(request), dial))
+                jobs.add(job)
+                job.add_done_callback(jobs.discard)
             else:
                 stream.reset()
         for job in jobs:
             job.cancel()
         running.cancel()
+
+
+def _forget_alone(errors: dict[str, spdy.Stream]) -> None:
+    """Let go of error streams that ended without a data stream, before they become many."""
+    if len(errors) > ALONE_MAX:
+        for request in [key for key, stream in errors.items() if stream.closed]:
+            del errors[request]
 
 
 async def _run(connection: spdy.Connection) -> None:
@@ -68,15 +87,15 @@ async def _run(connection: spdy.Connection) -> None:
 
 
 async def _forward(data: spdy.Stream, errors: spdy.Stream, dial: Dial) -> None:
-    port = data.headers.get("port", "")
+    port = parse_port(data.headers.get("port", ""))
     try:
-        if not port.isdigit():
-            errors.write(f"invalid port {port!r}".encode())
+        if not port:
+            errors.write(f"invalid port {data.headers.get('port', '')[:80]!r}".encode())
             return
         try:
-            target = await dial(int(port))
+            target = await dial(port)
         except OSError as error:
-            errors.write(refusal(int(port), error).encode())
+            errors.write(refusal(port, error).encode())
             return
         try:
             await _join(target, data.read, _writer(data))

@@ -22,6 +22,8 @@ from petset.node.runtime.base import Run, Runtime
 
 ADMIN = "system:masters"
 TEXT = (("Content-Type", "text/plain"),)
+PORTS_MAX = 128
+"""Ports on one WebSocket: each takes two of the 256 channels."""
 
 
 class Refused(Exception):  # noqa: N818 (an answer, not a fault)
@@ -164,7 +166,7 @@ class Server:
                 timestamps=_flag(request, "timestamps"),
                 follow=_flag(request, "follow"),
             )
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise Refused(400, str(error)) from error
 
     # -- exec and attach ------------------------------------------------------------------------
@@ -226,9 +228,10 @@ class Server:
 
 def _ports(request: Request) -> list[int]:
     words = [w for text in request.params("port") for w in text.split(",") if w]
-    if not all(w.isdigit() and 0 < int(w) < 65536 for w in words):
-        raise Refused(400, f"invalid ports {words}")
-    return [int(w) for w in words]
+    ports = [portforward.parse_port(word) for word in words]
+    if not all(ports) or len(ports) > PORTS_MAX:
+        raise Refused(400, f"invalid ports {words[:PORTS_MAX]}")
+    return ports
 
 
 def _asked(request: Request) -> execs.Asked:

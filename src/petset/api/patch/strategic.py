@@ -92,9 +92,10 @@ def _retain_keys(merged: MutableObj, patch: Obj) -> None:
         return
     if not isinstance(keep, list):
         raise _bad("$retainKeys has to be a list")
-    if any(k not in keep for k in patch if not _is_directive(k)):
+    kept = {k for k in keep if isinstance(k, str)}
+    if any(k not in kept for k in patch if not _is_directive(k)):
         raise _bad("$retainKeys does not name every key of its patch")
-    for key in [k for k in merged if k not in keep]:
+    for key in [k for k in merged if k not in kept]:
         del merged[key]
 
 
@@ -190,19 +191,22 @@ def _interleave(
         key=lambda v: place.get(_identity(v, key), len(place)),
     )
     result: list[Any] = []
+    at = 0
     for element in ours:
         here = place.get(_identity(element, key), -1)
-        while others and place.get(_identity(others[0], key), len(place)) < here:
-            result.append(others.pop(0))
+        while at < len(others) and place.get(_identity(others[at], key), len(place)) < here:
+            result.append(others[at])
+            at += 1
         result.append(element)
-    return result + others
+    return result + others[at:]
 
 
 def _delete_members(merged: MutableObj, name: str, members: Any) -> None:
     if not isinstance(members, list):
         raise _bad(f"{DELETE}{name} has to be a list")
     if isinstance(present := merged.get(name), list):
-        merged[name] = [v for v in present if v not in members]
+        gone = {_identity(v, "") for v in members}
+        merged[name] = [v for v in present if _identity(v, "") not in gone]
 
 
 def _reorder(

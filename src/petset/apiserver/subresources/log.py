@@ -15,7 +15,7 @@ from petset.api.meta import Obj, name_of, parse_time
 from petset.apiserver.agentwire import AgentAnswer, AgentError
 from petset.apiserver.call import Call
 from petset.apiserver.subresources import podtarget
-from petset.apiserver.verbs.listing import boolean
+from petset.apiserver.verbs.listing import boolean, integer
 from petset.base.http import Reply, Request, Response, Stream, Writer
 
 TEXT = (("Content-Type", "text/plain"),)
@@ -109,10 +109,7 @@ def log_options(request: Request, pod: str) -> dict[str, str]:
 
 
 def _number_faults(name: str, text: str, least: int) -> list[FieldError]:
-    try:
-        value = int(text)
-    except ValueError:
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+    value = integer(text)
     if value >= least:
         return []
     word = "greater than or equal to 0" if least == 0 else "greater than 0"

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 
 import orjson
@@ -18,6 +19,10 @@ from petset.apiserver.route import FALSE, TRUE
 from petset.base.http import Request
 
 MATCHES = ("Exact", "NotOlderThan")
+_NUMBER = re.compile(r"[-+]?[0-9]+")
+_DIGITS_MAX = 20
+_INT64 = range(-(2**63), 2**63)
+_UINT64 = 2**64 - 1
 TOO_OLD = (
     "The provided continue parameter is too old to display a consistent list result. You can "
     "start a new list without the continue parameter, or use the continue token in this response "
@@ -66,7 +71,7 @@ def decode_token(text: str, prefix: str) -> Token:
     try:
         body = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         token = Token(int(body["rv"]), str(body["start"]))
-    except (binascii.Error, ValueError, KeyError, TypeError):
+    except (binascii.Error, ValueError, KeyError, TypeError, OverflowError):
         raise bad_request("continue key is not valid: the token cannot be decoded") from None
     if not token.start.startswith(prefix):
         raise bad_request("continue key is not valid: it belongs to another list")
@@ -107,20 +112,22 @@ def boolean(request: Request, name: str) -> bool:
 
 def _number(request: Request, name: str) -> int:
     text = request.param(name)
-    if not text:
-        return 0
-    try:
-        return max(0, int(text))
-    except ValueError:
-        raise bad_request(
-            f'strconv.ParseInt: parsing "{text}": invalid syntax (query parameter {name})'
-        ) from None
+    return max(0, integer(text, f" (query parameter {name})")) if text else 0
+
+
+def integer(text: str, where: str = "") -> int:
+    """A 64-bit number of a query, as Go's ParseInt reads it. Raises StatusError 400."""
+    if _NUMBER.fullmatch(text) is None:
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax{where}')
+    if len(text) > _DIGITS_MAX or int(text) not in _INT64:
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": value out of range{where}')
+    return int(text)
 
 
 def _revision(text: str) -> int | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit()) or len(text) > _DIGITS_MAX or int(text) > _UINT64:
         raise bad_request(f'Invalid value: "{text}": resourceVersion must be a number')
     return int(text)
 

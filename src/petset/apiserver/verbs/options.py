@@ -16,7 +16,7 @@ from petset.api.errors import (
 )
 from petset.apiserver import body
 from petset.apiserver.call import Call
-from petset.apiserver.verbs.listing import boolean
+from petset.apiserver.verbs.listing import boolean, integer
 
 VALIDATIONS = ("Ignore", "Warn", "Strict")
 POLICIES = ("Orphan", "Background", "Foreground")
@@ -128,10 +128,7 @@ def _of_query(call: Call) -> DeleteOptions:
     request = call.request
     given: dict[str, Any] = {"dryRun": request.params("dryRun")}
     if text := request.param("gracePeriodSeconds"):
-        try:
-            given["gracePeriodSeconds"] = int(text)
-        except ValueError:
-            raise bad_request(f"gracePeriodSeconds: {text!r} is not a number") from None
+        given["gracePeriodSeconds"] = integer(text, " (query parameter gracePeriodSeconds)")
     if text := request.param("propagationPolicy"):
         given["propagationPolicy"] = text
     if request.param("orphanDependents"):
