@@ -1,5 +1,6 @@
 """The examples: their tutorials played as they stand, and members of their databases killed."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -125,7 +126,8 @@ def kill_processes(cluster: Cluster, database: Database, member: str) -> None:
     pids = [int(pid) for file in group.glob("*/cgroup.procs") for pid in file.read_text().split()]
     assert pids
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # a parent's end takes its children along
+            os.kill(pid, signal.SIGKILL)
 
 
 class Writer:
