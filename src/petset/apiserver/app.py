@@ -15,6 +15,7 @@ from petset.apiserver import answer, authn, authz, bootstrap, handlers, warnings
 from petset.apiserver.call import Backend, Call
 from petset.apiserver.config import Config
 from petset.apiserver.expire import expire_events
+from petset.apiserver.glance import Glance
 from petset.apiserver.health import Check, Health
 from petset.apiserver.hub import Hub
 from petset.apiserver.kubelet import Connect, Kubelet, no_connect
@@ -24,11 +25,12 @@ from petset.apiserver.route import NotFoundPathError, Route, is_true, resolve
 from petset.apiserver.serviceip import SERVICES, ServiceAllocator
 from petset.apiserver.view import View
 from petset.base.clock import Clock
-from petset.base.http import Identity, Reply, Request, Response, Upgrade
+from petset.base.http import AtOnce, Headers, Identity, Reply, Request, Response, Upgrade
 from petset.base.ids import Ids
 from petset.store.types import CompactedError, ConflictError, Store, StoreError, UnavailableError
 
 RESTART_S = 1.0
+UNCACHED = ("Cache-Control", "no-cache, private")
 READING = frozenset({"GET", "HEAD"})
 _log = logging.getLogger(__name__)
 
@@ -51,6 +53,9 @@ class App:
         connect: opens connections to agents (`kubelet.tls_connect`); without it logs, exec and
             port-forward answer that there are no credentials.
 
+    Attributes:
+        at_once: answers what needs no waiting, for edges; the same as `dispatch` would.
+
     Use: `await start()`, serve `dispatch` with `base.edge.serve` or in process, `await close()`.
     """
 
@@ -72,6 +77,7 @@ class App:
         self.metrics = Metrics(store, hub)
         self._health = {name: Health(name) for name in ("healthz", "livez", "readyz")}
         self._public = Public(self.config, clock, self._health, self.metrics)
+        self.at_once: AtOnce = Glance(store, self.metrics, self._dress).answer
         self._audit_prefix = ids.uid()[:24]
         self._audit_count = 0
         self._ready = self._closing = False
@@ -165,14 +171,19 @@ class App:
     def _dressed(self, reply: Reply, trail: Trail) -> Reply:
         if isinstance(reply, Upgrade):
             return reply
-        self._audit_count += 1
-        added = [("Audit-Id", f"{self._audit_prefix}{self._audit_count & 0xFFFFFFFFFFFF:012x}")]
-        if not any(name == "Cache-Control" for name, _ in reply.headers):
-            added.append(("Cache-Control", "no-cache, private"))
+        reply.headers = self._dress(reply.headers)
         if trail.warnings:
-            added += warnings.headers(trail.warnings)
-        reply.headers = (*reply.headers, *added)
+            reply.headers = (*reply.headers, *warnings.headers(trail.warnings))
         return reply
+
+    def _dress(self, headers: Headers) -> Headers:
+        """Add what every answer has."""
+        self._audit_count += 1
+        audit = ("Audit-Id", f"{self._audit_prefix}{self._audit_count & 0xFFFFFFFFFFFF:012x}")
+        for name, _ in headers:
+            if name == "Cache-Control":
+                return (*headers, audit)
+        return (*headers, audit, UNCACHED)
 
     async def _keep_running(self, make: Callable[[], Awaitable[None]]) -> None:
         """Run what runs beside for ever; a bug in it is logged, counted, and it starts anew."""

@@ -1,17 +1,23 @@
 """What the server counts, and how /metrics tells it."""
 
+from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import accumulate
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
 )
 from prometheus_client.exposition import generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
 from petset.apiserver.hub import Hub
 from petset.store.types import Store
@@ -21,23 +27,14 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 
 class Metrics:
-    """The server's metrics, in a registry of their own."""
+    """The server's metrics, in a registry of their own.
+
+    Attributes:
+        count: counts one answer: verb, group, resource, HTTP code, seconds that it took.
+    """
 
     def __init__(self, store: Store, hub: Hub) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "apiserver_request",
-            "Requests by verb, resource and HTTP code.",
-            ("verb", "group", "resource", "code"),
-            registry=self.registry,
-        )
-        self._durations = Histogram(
-            "apiserver_request_duration_seconds",
-            "Time to the answer (of watches and logs: to its start).",
-            ("verb",),
-            buckets=BUCKETS,
-            registry=self.registry,
-        )
         self._inflight = Gauge(
             "apiserver_current_inflight_requests",
             "Requests being answered.",
@@ -49,27 +46,65 @@ class Metrics:
         )
         self.reading = self._inflight.labels("readOnly")
         self.mutating = self._inflight.labels("mutating")
-        self._counts: dict[tuple[str, str, str, int], Counter] = {}
-        self._times: dict[str, Histogram] = {}
+        self._requests = _Requests()
+        self.count = self._requests.count
+        self.registry.register(self._requests)
         self.registry.register(_StoreCollector(store, hub))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
 
-    def count(self, verb: str, group: str, resource: str, code: int, duration_s: float) -> None:
-        """Count one answer."""
-        key = (verb, group, resource, code)
-        counter = self._counts.get(key)
-        if counter is None:
-            counter = self._counts[key] = self._requests.labels(verb, group, resource, str(code))
-        counter.inc()
-        histogram = self._times.get(verb)
-        if histogram is None:
-            histogram = self._times[verb] = self._durations.labels(verb)
-        histogram.observe(duration_s)
-
     def render(self) -> bytes:
         """All metrics as Prometheus text."""
         return generate_latest(self.registry)
+
+
+class _Requests:
+    """Answers by kind: plain numbers while they are counted, metrics when those are asked for."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str, str, int], int] = {}
+        self._times: dict[str, _Times] = {}
+
+    def count(self, verb: str, group: str, resource: str, code: int, duration_s: float) -> None:
+        key = (verb, group, resource, code)
+        self._counts[key] = self._counts.get(key, 0) + 1
+        times = self._times.get(verb)
+        if times is None:
+            times = self._times[verb] = _Times()
+        times.counts[bisect_left(BUCKETS, duration_s)] += 1
+        times.sum_s += duration_s
+
+    def collect(self) -> Iterable[Metric]:
+        requests = CounterMetricFamily(
+            "apiserver_request",
+            "Requests by verb, resource and HTTP code.",
+            labels=("verb", "group", "resource", "code"),
+        )
+        for (*words, code), count in list(self._counts.items()):
+            requests.add_metric([*map(str, words), str(code)], count)
+        yield requests
+        durations = HistogramMetricFamily(
+            "apiserver_request_duration_seconds",
+            "Time to the answer (of watches and logs: to its start).",
+            labels=("verb",),
+        )
+        for verb, times in list(self._times.items()):
+            durations.add_metric([verb], times.buckets(), times.sum_s)
+        yield durations
+
+
+class _Times:
+    """How long the answers to one verb took."""
+
+    __slots__ = ("counts", "sum_s")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        self.sum_s = 0.0
+
+    def buckets(self) -> list[tuple[str, float]]:
+        bounds = [*map(str, BUCKETS), "+Inf"]
+        return list(zip(bounds, accumulate(self.counts), strict=True))
 
 
 class _StoreCollector:

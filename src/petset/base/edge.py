@@ -12,7 +12,7 @@ import ssl as tls
 from asyncio import sslproto
 
 from petset.base.clock import Clock, SystemClock
-from petset.base.http import Handler, Response
+from petset.base.http import AtOnce, Handler, Response
 from petset.base.http1 import Connection, OnRefuse
 from petset.base.intake import Limits
 from petset.base.wirehead import Heads
@@ -44,6 +44,7 @@ class Edge:
 
     Attributes:
         handler: answers the requests.
+        at_once: answers what needs no waiting, if there is such a thing.
         sockets: the listening sockets.
         closing: whether `close` was called.
         connections: how many are open is `len(edge.connections)`.
@@ -57,8 +58,10 @@ class Edge:
         limits: Limits,
         on_refuse: OnRefuse,
         clock: Clock,
+        at_once: AtOnce | None = None,
     ) -> None:
         self.handler = handler
+        self.at_once = at_once
         self.on_refuse = on_refuse
         self.limits = limits
         self.heads = Heads(clock)
@@ -209,12 +212,13 @@ async def serve(  # noqa: PLR0913 (a front has as many knobs; all but the handle
     limits: Limits | None = None,
     on_refuse: OnRefuse = plain_refusal,
     clock: Clock | None = None,
+    at_once: AtOnce | None = None,
 ) -> Edge:
     """Listen on `host`:`port` (0: any free port), or on the bound socket `sock` as it is.
 
     `on_refuse` makes the answers to what never reaches the handler (malformed, too large, too
     slow) and to what the handler broke on: (HTTP status, words) -> Response. `clock` tells the
-    Date of answers.
+    Date of answers. `at_once` is asked before the handler where a request is quick to read.
     Raises OSError when the address cannot be had.
     """
     if sock is None:
@@ -226,6 +230,7 @@ async def serve(  # noqa: PLR0913 (a front has as many knobs; all but the handle
         limits=limits or Limits(),
         on_refuse=on_refuse,
         clock=clock or SystemClock(),
+        at_once=at_once,
     )
     await edge.start(ssl)
     return edge

@@ -41,6 +41,9 @@ class Request:
         peer: subject of the client's certificate, if one was given and verified.
         identity: set by in-process callers that carry their own identity, and by authentication.
         remote: the peer's address as text, "" in process.
+        notes: what a handler found out about `headers` and `peer`, for it alone to read and write:
+            later requests of the connection that share both come with the same dict. None where
+            nothing is kept.
     """
 
     method: str
@@ -52,6 +55,7 @@ class Request:
     peer: PeerCertificate | None = None
     identity: Identity | None = None
     remote: str = ""
+    notes: dict[str, object] | None = None
 
     def param(self, name: str, default: str = "") -> str:
         """The first value of query parameter `name`, or `default`."""
@@ -154,3 +158,6 @@ class CutError(Exception):
 Reply = Response | Stream | Upgrade
 Handler = Callable[[Request], Awaitable[Reply]]
 """Answers one request. Raising (but `CutError`) is a bug: the edge then answers 500 and logs."""
+
+AtOnce = Callable[[Request], Response | None]
+"""Answers a GET with notes whose answer is there without waiting; None: ask the `Handler`."""

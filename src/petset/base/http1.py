@@ -8,11 +8,11 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, cast
 
-from petset.base.duplex import HIGH_WATER, Gate, RawDuplex, StreamWriter
+from petset.base.duplex import HIGH_WATER, Gate, RawDuplex, StreamWriter, close_within
 from petset.base.http import (
+    AtOnce,
     CutError,
     Handler,
-    PeerCertificate,
     Reply,
     Request,
     Response,
@@ -20,6 +20,8 @@ from petset.base.http import (
     Upgrade,
 )
 from petset.base.intake import Incoming, Intake, Limits, Refusal, Stage
+from petset.base.peer import peer_certificate, remote
+from petset.base.repeat import Repeats
 from petset.base.wirehead import HeaderError, Heads, bodiless
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ class Owner(Protocol):
     """What a connection needs of its edge."""
 
     handler: Handler
+    at_once: AtOnce | None
     on_refuse: OnRefuse
     limits: Limits
     heads: Heads
@@ -73,7 +76,9 @@ class Connection(asyncio.Protocol):
         self._ended = False
         self._tls = False
         self._streaming = False
+        self._repeats = Repeats()
         self._early: list[bytes] = []
+        self._early_bytes = 0
         self._raw: RawDuplex | None = None
 
     # From the transport.
@@ -84,7 +89,7 @@ class Connection(asyncio.Protocol):
         ssl_object = self._transport.get_extra_info("ssl_object")
         self._tls = ssl_object is not None
         peer = peer_certificate(ssl_object) if ssl_object is not None else None
-        self._intake = Intake(self._limits, peer, _remote(self._transport))
+        self._intake = Intake(self._limits, peer, remote(self._transport))
         self._owner.opened(self)
         if self._owner.closing:
             transport.close()
@@ -93,7 +98,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """From the transport."""
         intake = self._intake
-        if self._discarding:
+        if self._discarding or self._answered_at_once(data):
             return
         if intake.stage is Stage.ENDED:
             self._keep_early(data)
@@ -105,16 +110,48 @@ class Connection(asyncio.Protocol):
             intake.early = b""
         self._watch_stage(before)
         if intake.ready and self._task is None:
+            if before is Stage.IDLE and len(intake.ready) == 1:
+                self._learn(data, intake.ready[0])
             self._start_work()
         elif intake.wants_continue and self._task is None:
             self._say_continue()
         if len(intake.ready) > self._limits.pipelined:
             self._pause_reading()
 
+    def _learn(self, data: bytes, item: Incoming | Refusal) -> None:
+        if self._intake.stage is Stage.IDLE and isinstance(item, Incoming):
+            self._repeats.learn(data, item)
+
+    def _answered_at_once(self, data: bytes) -> bool:
+        """Whether `data` was a whole request of a known form, and its answer was there."""
+        at_once = self._owner.at_once
+        if at_once is None or self._task is not None or self._intake.stage is not Stage.IDLE:
+            return False
+        request = self._repeats.request(data)
+        if request is None or self._owner.closing or self._transport.is_closing():
+            return False
+        try:
+            reply = at_once(request)
+            if reply is None:
+                return False
+            body = reply.body
+            assert isinstance(body, bytes)
+            head = self._head(reply, f"Content-Length: {len(body)}\r\n")
+        except Exception:  # a bug costs the short way only: the handler is asked
+            log.exception("%s %s failed at once", request.method, request.path)
+            return False
+        self._transport.write(head + body)
+        if self._gate.paused:
+            self._start_work()
+        else:
+            self._set_deadline(self._limits.idle_s)
+        return True
+
     def _keep_early(self, data: bytes) -> None:
         """Bytes behind the last message: kept for the next protocol, if there is to be one."""
         self._early.append(bytes(data))
-        if sum(map(len, self._early)) > HIGH_WATER:
+        self._early_bytes += len(data)
+        if self._early_bytes > HIGH_WATER:
             self._pause_reading()
 
     def eof_received(self) -> bool:
@@ -157,11 +194,15 @@ class Connection(asyncio.Protocol):
     def wind_down(self) -> None:
         """Close when idle; end a stream; let a request in flight have its answer."""
         if self._task is None:
-            self._transport.close()
+            self._close()
         elif self._raw is not None:
             self._task.cancel()
         else:
             self._cancel_stream()
+
+    def _close(self) -> None:
+        """Close when the peer has taken what was written, or has had its time for that."""
+        close_within(self._transport, self._limits.stall_s)
 
     def abort(self) -> None:
         """Close at once."""
@@ -214,7 +255,7 @@ class Connection(asyncio.Protocol):
             if self._task is None:
                 self._start_work()
         elif self._task is None:
-            self._transport.close()
+            self._close()
 
     # Reading.
 
@@ -247,6 +288,8 @@ class Connection(asyncio.Protocol):
     async def _answer_all(self) -> None:
         ready = self._intake.ready
         turns = 0
+        if self._gate.paused:
+            await self._drain_or_cut()
         while ready and not self._transport.is_closing():
             item = ready.popleft()
             if self._reading_paused and len(ready) <= self._limits.pipelined // 2:
@@ -264,7 +307,7 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing() or self._discarding:
             return
         if self._ended or self._owner.closing:
-            self._transport.close()
+            self._close()
             return
         if self._intake.wants_continue:
             self._say_continue()
@@ -283,7 +326,7 @@ class Connection(asyncio.Protocol):
             log.exception("%s %s", incoming.request.method, incoming.request.path)
             await self._send(self._owner.on_refuse(500, "internal error"), incoming)
         if not incoming.keep_alive:
-            self._transport.close()
+            self._close()
 
     async def _send_reply(self, reply: Reply, incoming: Incoming) -> None:
         match reply:
@@ -389,7 +432,7 @@ class Connection(asyncio.Protocol):
             if not self._parting():
                 raise
             writer.end()
-            self._transport.close()
+            self._close()
         except CutError:
             return False
         except Exception:  # the seam's promise: a stream that raises is cut
@@ -414,7 +457,7 @@ class Connection(asyncio.Protocol):
         self._resume_reading()
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(self._limits.linger_s, self._transport.close)
+        self._timer = self._loop.call_later(self._limits.linger_s, self._transport.abort)
 
     async def _switch(self, upgrade: Upgrade) -> None:
         transport = self._transport
@@ -454,22 +497,3 @@ def _cut(piece: bytes) -> Sequence[Any]:
         return (piece,)
     view = memoryview(piece)
     return [view[i : i + PIECE_BYTES] for i in range(0, len(piece), PIECE_BYTES)]
-
-
-def _remote(transport: asyncio.Transport) -> str:
-    name = transport.get_extra_info("peername")
-    if isinstance(name, tuple):
-        host = f"[{name[0]}]" if ":" in name[0] else name[0]
-        return f"{host}:{name[1]}"
-    return ""
-
-
-def peer_certificate(ssl_object: Any) -> PeerCertificate | None:
-    """Subject of the certificate that the peer of a TLS connection proved, if it did."""
-    certificate = ssl_object.getpeercert()
-    if not certificate:
-        return None
-    pairs = [pair for rdn in certificate.get("subject", ()) for pair in rdn]
-    names = [value for key, value in pairs if key == "commonName"]
-    organizations = tuple(value for key, value in pairs if key == "organizationName")
-    return PeerCertificate(names[-1] if names else "", organizations)

@@ -14,6 +14,7 @@ from petset.base.clock import Clock
 from petset.base.http import Headers
 
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_KNOWN_MAX = 256
 _OWNED = frozenset(("date", "content-length", "transfer-encoding", "connection", "keep-alive"))
 _UNSAFE = re.compile(r"[\r\n\x00]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -28,12 +29,13 @@ class TargetError(ValueError):
 
 
 class Heads:
-    """Makes the heads of answers; status lines with their date are kept for one second."""
+    """Makes the heads of answers; status lines are kept for one second, header lines longer."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._second = -1
         self._lines: dict[int, str] = {}
+        self._known: dict[tuple[str, str], str] = {}
 
     def line(self, status: int) -> str:
         """Status line and Date header."""
@@ -54,13 +56,22 @@ class Heads:
         Raises HeaderError for a header that would break the head.
         """
         parts = [self.line(status)]
-        for name, value in headers:
-            if name.lower() in _OWNED:
-                continue
-            parts.append(header_line(name, value))
+        known = self._known
+        for header in headers:
+            line = known.get(header)
+            parts.append(self._line_of(header) if line is None else line)
         parts.append(framing)
         parts.append("\r\n")
         return "".join(parts).encode()
+
+    def _line_of(self, header: tuple[str, str]) -> str:
+        """The header's line, "" for one that the edge itself writes."""
+        name, value = header
+        line = "" if name.lower() in _OWNED else header_line(name, value)
+        if len(self._known) >= _KNOWN_MAX:
+            self._known.clear()
+        self._known[header] = line
+        return line
 
     def switch(self, headers: Headers) -> bytes:
         """The head of a 101 answer; `Connection: Upgrade` is the edge's."""
@@ -72,7 +83,8 @@ class Heads:
 
 def header_line(name: str, value: str) -> str:
     """`name: value` and CR LF. Raises HeaderError for line breaks inside."""
-    if _UNSAFE.search(value) or _UNSAFE.search(name) or ":" in name or not name:
+    safe = name.isalpha() and value.isalnum()  # the usual case, told quickly
+    if not safe and (_UNSAFE.search(value) or _UNSAFE.search(name) or ":" in name or not name):
         raise HeaderError(f"header {name!r} would break the head of the answer")
     return f"{name}: {value}\r\n"
 

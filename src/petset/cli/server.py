@@ -22,7 +22,7 @@ from petset.apiserver.config import Config as ServerConfig
 from petset.apiserver.kubelet import tls_connect
 from petset.base import edge, log, tlsconfig
 from petset.base.clock import SystemClock
-from petset.base.http import Handler, Identity
+from petset.base.http import Identity
 from petset.base.ids import Ids
 from petset.cli import paths, process, state
 from petset.cli.failure import Failure
@@ -132,7 +132,7 @@ async def _serving(
     try:
         await app.start()
         hosts = dict.fromkeys([cluster.listen, cluster.host_ip])
-        edges += [await _listen(where, h, cluster.port, app.dispatch) for h in hosts]
+        edges += [await _listen(where, h, cluster.port, app) for h in hosts]
         yield app
     finally:
         await app.close()  # ends watches first, so that the edges need not wait for them
@@ -140,12 +140,19 @@ async def _serving(
             await listening.close(_GRACE_S)
 
 
-async def _listen(where: paths.Paths, host: str, port: int, handler: Handler) -> edge.Edge:
+async def _listen(where: paths.Paths, host: str, port: int, app: App) -> edge.Edge:
     context = tlsconfig.server_context(
         where.pki / "apiserver.crt", where.pki / "apiserver.key", where.pki / "ca.crt"
     )
     try:
-        return await edge.serve(handler, host=host, port=port, ssl=context, on_refuse=refusal)
+        return await edge.serve(
+            app.dispatch,
+            host=host,
+            port=port,
+            ssl=context,
+            on_refuse=refusal,
+            at_once=app.at_once,
+        )
     except OSError as error:
         why = os.strerror(error.errno or 0)
         wrong = f"port {port} on {host} cannot be had: {why}"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from petset.base import edge
-from petset.base.http import Handler, Reply, Request, Response
+from petset.base.http import AtOnce, Handler, Reply, Request, Response
 
 
 @dataclass
@@ -90,8 +90,9 @@ async def front(
     limits: edge.Limits | None = None,
     ssl: tls.SSLContext | None = None,
     on_refuse: Callable[[int, str], Response] = edge.plain_refusal,
+    at_once: AtOnce | None = None,
 ) -> AsyncIterator[Front]:
-    served = await edge.serve(handler, limits=limits, ssl=ssl, on_refuse=on_refuse)
+    served = await edge.serve(handler, limits=limits, ssl=ssl, on_refuse=on_refuse, at_once=at_once)
     made = Front(served)
     try:
         async with asyncio.timeout(20):

@@ -1,0 +1,91 @@
+"""Gets of one object that are answered at once, on the little that has to be looked at anew.
+
+Who asks, and in which form, follows from a connection's certificate and header lines: it is found
+out once and kept in the request's notes. What a path stands for is kept, too. Left to do for a
+request are the look-up of the object, the question whether the user may have it, and the count.
+
+Invariant: the answer is the one that `App.dispatch` gives; where that takes more than is done
+here, there is none.
+"""
+
+import time
+from collections.abc import Callable
+from functools import lru_cache
+
+from petset.api.errors import StatusError
+from petset.apiserver import authn, authz, handlers, negotiate
+from petset.apiserver.answer import GZIP_MIN_BYTES, JSON_HEADERS
+from petset.apiserver.metrics import Metrics
+from petset.apiserver.route import NotFoundPathError, Route, resolve
+from petset.apiserver.verbs import get
+from petset.base.http import Headers, Identity, Request, Response
+from petset.store.types import Store
+
+Dress = Callable[[Headers], Headers]
+"""Adds to an answer's headers what every answer has."""
+
+PATHS_MAX = 1024
+
+
+class Glance:
+    """Answers at once what it can. `answer` is a `base.http.AtOnce`."""
+
+    def __init__(self, store: Store, metrics: Metrics, dress: Dress) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._dress = dress
+
+    def answer(self, request: Request) -> Response | None:
+        """The object that `request` asks for, or None where that is not so simple."""
+        started = time.perf_counter()
+        found = _target(request.path)
+        identity = _plain_reader(request)
+        if found is None or identity is None or request.query:
+            return None
+        route, key = found
+        item = self._store.get(key)
+        if item is None or len(item.value) > GZIP_MIN_BYTES:
+            return None
+        try:
+            authz.check(identity, route)
+        except StatusError:
+            return None
+        resource = route.resource
+        took_s = time.perf_counter() - started
+        self._metrics.count(route.verb, resource.group, resource.plural, 200, took_s)
+        return Response(200, self._dress(JSON_HEADERS), item.value)
+
+
+@lru_cache(maxsize=PATHS_MAX)
+def _target(path: str) -> tuple[Route, str] | None:
+    """The route and the store's key of a path whose GET sends stored bytes as they are."""
+    try:
+        route = resolve("GET", path, watch=False)
+        if route is None or route.verb != "get" or handlers.find(route) is not get.get:
+            return None
+    except (StatusError, NotFoundPathError):
+        return None
+    return None if route.converts else (route, route.key)
+
+
+def _plain_reader(request: Request) -> Identity | None:
+    """Who asks, if it is known and wants plain JSON as it is stored."""
+    notes = request.notes
+    if notes is None:
+        return None
+    if "reader" not in notes:
+        notes["reader"] = _find_reader(request)
+    reader = notes["reader"]
+    return reader if isinstance(reader, Identity) else None
+
+
+def _find_reader(request: Request) -> Identity | None:
+    headers = request.headers
+    try:
+        identity = authn.identify(request)
+        form = negotiate.choose(headers.get("accept", ""), negotiate.OBJECT)
+    except StatusError:
+        return None
+    if form != negotiate.PLAIN or negotiate.wants_indent("", headers.get("user-agent", "")):
+        return None
+    return identity
