@@ -65,6 +65,13 @@ async def _wait(waiters: list[asyncio.Future[None]]) -> None:
             waiters.remove(waiter)
 
 
+def close_within(transport: asyncio.Transport, seconds: float) -> None:
+    """Close once what was written is sent; cut a peer that has not taken it in `seconds`."""
+    transport.close()
+    if transport.get_write_buffer_size():
+        asyncio.get_running_loop().call_later(seconds, transport.abort)
+
+
 class StreamWriter:
     """The Writer of an answer in pieces. Each write leaves at once as one chunk.
 
@@ -123,6 +130,9 @@ class RawDuplex(asyncio.Protocol):
         early: bytes that came behind the request.
         on_lost: called once when the connection is gone.
     """
+
+    CLOSE_S = 60.0
+    """How long a peer may take for what was written before the end."""
 
     def __init__(
         self, transport: asyncio.Transport, gate: Gate, early: bytes, on_lost: Callable[[], None]
@@ -184,7 +194,7 @@ class RawDuplex(asyncio.Protocol):
         if self._held and not self.closed:
             self._held = False
             self._transport.resume_reading()
-        self._transport.close()
+        close_within(self._transport, self.CLOSE_S)
 
     def abort(self) -> None:
         """Close at once."""
