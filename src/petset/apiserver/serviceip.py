@@ -2,13 +2,17 @@
 
 Invariant: what is in use is told by the stored Services alone; this is an index over them, made
 anew at start.
+The low end of each range is left to those who ask for a number: free ones are drawn from above it
+as long as there are any.
 """
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from random import Random
 
+from petset.api.core.v1 import servicefamily
 from petset.api.errors import FieldError, StatusError, invalid, invalid_object
 from petset.api.meta import MutableObj, Obj, name_of
 
@@ -35,6 +39,8 @@ class ServiceAllocator:
         self._used_ports: set[int] = set()
         size = self._net.num_addresses
         self._static = min(max(16, size // 16), 256) if size > 32 else 0
+        count = node_ports[1] - node_ports[0] + 1
+        self._static_ports = min(max(16, count // 32), 128) if count > 16 else 0
 
     @property
     def first(self) -> str:
@@ -96,13 +102,13 @@ class ServiceAllocator:
         return {**obj, "spec": spec}
 
     def _give_ip(self, obj: Obj, spec: MutableObj, mine: set[int]) -> None:
+        if faults := servicefamily.settle(spec):
+            raise _refused(obj, *faults)
         wanted = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
         if wanted and wanted != NONE:
             self._check_ip(obj, wanted, mine)
         spec["clusterIP"] = wanted or self._free_ip()
         spec["clusterIPs"] = [spec["clusterIP"]]
-        spec.setdefault("ipFamilies", ["IPv4"])
-        spec.setdefault("ipFamilyPolicy", "SingleStack")
 
     def _check_ip(self, obj: Obj, wanted: str, mine: set[int]) -> None:
         path, value = "spec.clusterIPs", [wanted]
@@ -129,28 +135,25 @@ class ServiceAllocator:
             number = self._rng.randint(start, high)
             if number not in self._used_ips:
                 return str(ipaddress.IPv4Address(number))
-        for number in (*range(start, high + 1), *range(low, start)):
+        for number in chain(range(start, high + 1), range(low, start)):
             if number not in self._used_ips:
                 return str(ipaddress.IPv4Address(number))
         raise StatusError(500, "InternalError", "Internal error occurred: range of IPs is full")
 
     def _give_ports(self, obj: Obj, spec: MutableObj, mine: set[int]) -> None:
-        if (
-            spec.get("type") == "LoadBalancer"
-            and spec.get("allocateLoadBalancerNodePorts") is False
-        ):
-            return
         ports: list[MutableObj] = [dict(p) for p in spec.get("ports") or ()]
         for index, port in enumerate(ports):
             if wanted := port.get("nodePort"):
                 self._check_port(obj, f"spec.ports[{index}].nodePort", wanted, mine)
         taken = {p["nodePort"] for p in ports if p.get("nodePort")}
-        for port in ports:
-            if not port.get("nodePort"):
-                port["nodePort"] = self._free_port(taken)
-                taken.add(port["nodePort"])
+        balancer = spec["type"] == "LoadBalancer"
+        if not balancer or spec.get("allocateLoadBalancerNodePorts") is not False:
+            for port in ports:
+                if not port.get("nodePort"):
+                    port["nodePort"] = _twin(port, ports) or self._free_port(taken)
+                    taken.add(port["nodePort"])
         spec["ports"] = ports
-        if spec.get("externalTrafficPolicy") == "Local" and spec["type"] == "LoadBalancer":
+        if balancer and spec.get("externalTrafficPolicy") == "Local":
             self._give_health_port(obj, spec, mine, taken)
 
     def _give_health_port(
@@ -173,18 +176,30 @@ class ServiceAllocator:
 
     def _free_port(self, taken: set[int]) -> int:
         low, high = self._ports
+        start = min(low + self._static_ports, high)
         for _ in range(_TRIES):
-            number = self._rng.randint(low, high)
+            number = self._rng.randint(start, high)
             if number not in self._used_ports and number not in taken:
                 return number
-        for number in range(low, high + 1):
+        for number in chain(range(start, high + 1), range(low, start)):
             if number not in self._used_ports and number not in taken:
                 return number
         raise StatusError(500, "InternalError", "Internal error occurred: range of ports is full")
 
 
-def _refused(obj: Obj, fault: FieldError) -> StatusError:
-    return invalid_object("", "Service", name_of(obj), [fault])
+def _twin(port: Obj, ports: Sequence[Obj]) -> int:
+    """The node port of the same port in another protocol (DNS over UDP and TCP); 0 for none."""
+    nodes = {(p.get("protocol"), p.get("nodePort")) for p in ports}
+    for other in ports:
+        node = int(other.get("nodePort") or 0)
+        same = other.get("port") == port.get("port")
+        if node and same and (port.get("protocol"), node) not in nodes:
+            return node
+    return 0
+
+
+def _refused(obj: Obj, *faults: FieldError) -> StatusError:
+    return invalid_object("", "Service", name_of(obj), faults)
 
 
 def _ips(service: Obj) -> set[int]:

@@ -126,3 +126,56 @@ async def test_a_range_can_be_used_up() -> None:
             await server.make(SERVICES, service(f"s{number}"))
         full = await server.ask("POST", SERVICES, service("last"))
         assert (full.status, full.body["reason"]) == (500, "InternalError")
+
+
+async def test_a_family_that_is_not_served_is_refused(server: Server) -> None:
+    body = service("a", ipFamilyPolicy="RequireDualStack")
+    refused = await server.ask("POST", SERVICES, body)
+    assert refused.status == 422
+    assert "this cluster is not configured for dual-stack services" in refused.body["message"]
+    anybody = (await server.make(SERVICES, service("b", clusterIP="None")))["spec"]
+    assert anybody["ipFamilies"] == ["IPv4", "IPv6"]
+    assert anybody["ipFamilyPolicy"] == "RequireDualStack"
+    same = await server.ask("PUT", f"{SERVICES}/b", service("b", clusterIP="None"))
+    assert same.body["spec"] == anybody
+
+
+async def test_the_same_port_over_udp_and_tcp_shares_a_node_port(server: Server) -> None:
+    ports = [{"name": p, "port": 53, "protocol": p.upper()} for p in ("tcp", "udp")]
+    made = await server.make(SERVICES, service("a", "NodePort", ports=ports))
+    one, other = (p["nodePort"] for p in made["spec"]["ports"])
+    assert one == other
+
+
+async def test_the_low_ends_of_the_ranges_are_drawn_last() -> None:
+    few = (30000, 30099)
+    async with serving(service_cidr="10.0.0.0/24", cluster_dns="", node_ports=few) as server:
+        seen = []
+        for number in range(100):
+            spec = (await server.make(SERVICES, service(f"s{number}", "NodePort")))["spec"]
+            seen.append((spec["clusterIP"], spec["ports"][0]["nodePort"]))
+        assert all(int(ip.rpartition(".")[2]) > 16 for ip, _ in seen)
+        assert all(port >= 30016 for _, port in seen[:84])
+        assert sorted(port for _, port in seen) == list(range(30000, 30100))
+
+
+async def test_a_balancer_may_do_without_node_ports_but_not_take_others(server: Server) -> None:
+    await server.make(SERVICES, service("a", "NodePort", ports=[{"port": 1, "nodePort": 30080}]))
+    without = service("b", "LoadBalancer", allocateLoadBalancerNodePorts=False)
+    assert "nodePort" not in (await server.make(SERVICES, without))["spec"]["ports"][0]
+    taking = service(
+        "c",
+        "LoadBalancer",
+        allocateLoadBalancerNodePorts=False,
+        ports=[{"port": 1, "nodePort": 30080}],
+    )
+    refused = await server.ask("POST", SERVICES, taking)
+    assert "provided port is already allocated" in refused.body["message"]
+
+
+async def test_ports_come_back_when_the_type_has_none(server: Server) -> None:
+    await server.make(SERVICES, service("a", "NodePort", ports=[{"port": 1, "nodePort": 30080}]))
+    changed = await server.patch(f"{SERVICES}/a", {"spec": {"type": "ClusterIP"}})
+    assert "nodePort" not in changed.body["spec"]["ports"][0]
+    again = service("b", "NodePort", ports=[{"port": 1, "nodePort": 30080}])
+    assert await server.make(SERVICES, again)

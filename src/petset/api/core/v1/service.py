@@ -9,9 +9,7 @@ from typing import Any
 
 from petset.api import names
 from petset.api.check import (
-    INT32_MAX,
     Faults,
-    between,
     child,
     fill,
     ip,
@@ -22,17 +20,23 @@ from petset.api.check import (
     optional,
     parse_ip,
     port_number,
-    unchanged,
 )
 from petset.api.core.v1 import servicetable
 from petset.api.core.v1.container import PROTOCOLS
+from petset.api.core.v1.endpoints import endpoint_ip_faults
+from petset.api.core.v1.servicefamily import FAMILIES, family_of
+from petset.api.core.v1.serviceupdate import (
+    is_external,
+    needs_health_port,
+    prepare_update,
+    validate_update,
+)
 from petset.api.errors import FieldError, duplicate, forbidden_field, invalid, required
 from petset.api.kind import Behaviour
 from petset.api.meta import MutableObj, Obj
 
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
-STICKY_S = 10_800
-_FAMILIES = ("IPv4", "IPv6")
+STICKY_S, STICKY_MAX_S = 10_800, 86_400
 _POLICIES = ("SingleStack", "PreferDualStack", "RequireDualStack")
 
 
@@ -49,7 +53,7 @@ def default(service: MutableObj) -> None:
         fill(port, "protocol", "TCP")
         if port.get("targetPort") in (None, "", 0):
             port["targetPort"] = port.get("port")
-    if spec["type"] in ("NodePort", "LoadBalancer"):
+    if is_external(spec):
         fill(spec, "externalTrafficPolicy", "Cluster")
     if spec["type"] == "LoadBalancer":
         fill(spec, "allocateLoadBalancerNodePorts", True)
@@ -65,74 +69,16 @@ def _default_stickiness(spec: MutableObj) -> None:
 
 
 def _default_addresses(spec: MutableObj) -> None:
-    """Both spellings of the cluster IP alike; one family, IPv4."""
+    """Both spellings of the cluster IP alike; families are settled with the addresses."""
     if spec.get("clusterIP") and not spec.get("clusterIPs"):
         spec["clusterIPs"] = [spec["clusterIP"]]
     elif spec.get("clusterIPs") and not spec.get("clusterIP"):
         spec["clusterIP"] = spec["clusterIPs"][0]
-    if not spec.get("ipFamilies"):
-        spec["ipFamilies"] = [_family(spec.get("clusterIP"))]
-    fill(spec, "ipFamilyPolicy", "SingleStack")
-
-
-def _family(address: object) -> str:
-    parsed = parse_ip(address)
-    return "IPv6" if parsed is not None and parsed.version == 6 else "IPv4"
 
 
 def prepare_create(service: MutableObj) -> None:
     """The load balancer's part of the status is always shown."""
     service["status"] = {"loadBalancer": {}}
-
-
-def prepare_update(new: MutableObj, old: Obj) -> None:
-    """Keep what was allocated where a client leaves it out; drop it where the type has none."""
-    spec, before = member(new, "spec"), child(old, "spec")
-    kind, was = spec.get("type"), before.get("type")
-    if kind == "ExternalName":
-        _drop_same(spec, before if was != kind else {}, ("clusterIP", "clusterIPs"))
-        return
-    if was != "ExternalName" and not spec.get("clusterIP"):
-        kept = {key: before[key] for key in ("clusterIP", "clusterIPs") if before.get(key)}
-        spec.update(kept)
-    elif spec.get("clusterIP") != before.get("clusterIP") and _same_ips(spec, before):
-        spec["clusterIPs"] = [spec["clusterIP"]]
-    if kind in ("NodePort", "LoadBalancer"):
-        _keep_node_ports(items(spec, "ports"), items(before, "ports"))
-    elif was in ("NodePort", "LoadBalancer"):
-        _drop_node_ports(spec, before)
-
-
-def _same_ips(spec: Obj, before: Obj) -> bool:
-    return items(spec, "clusterIPs") == items(before, "clusterIPs")
-
-
-def _drop_same(spec: MutableObj, before: Obj, keys: Sequence[str]) -> None:
-    """Drop members that a change of type made void, unless the client changed them."""
-    for key in keys:
-        if key in before and spec.get(key) == before[key]:
-            del spec[key]
-
-
-def _port_key(port: Obj) -> tuple[object, object]:
-    return port.get("protocol") or "TCP", port.get("port")
-
-
-def _keep_node_ports(new: Sequence[Any], old: Sequence[Any]) -> None:
-    known = {_port_key(port): port.get("nodePort") for port in old}
-    for port in new:
-        kept = known.get(_port_key(port))
-        if not port.get("nodePort") and kept:
-            port["nodePort"] = kept
-
-
-def _drop_node_ports(spec: MutableObj, before: Obj) -> None:
-    known = {_port_key(port): port.get("nodePort") for port in items(before, "ports")}
-    for port in items(spec, "ports"):
-        if port.get("nodePort") == known.get(_port_key(port)):
-            port.pop("nodePort", None)
-    void = ("externalTrafficPolicy", "allocateLoadBalancerNodePorts", "healthCheckNodePort")
-    _drop_same(spec, before, void)
 
 
 def validate(service: Obj) -> list[FieldError]:
@@ -149,6 +95,7 @@ def _faults(spec: Obj) -> Faults:
     yield from _ports_faults(ports, kind)
     yield from names.labels("spec.selector", child(spec, "selector"))
     yield from _type_faults(spec, kind, headless)
+    yield from _balancer_faults(spec, kind)
     yield from _affinity_faults(spec)
     yield from _address_faults(spec, kind)
     yield from _policy_faults(spec, kind)
@@ -156,23 +103,44 @@ def _faults(spec: Obj) -> Faults:
 
 def _type_faults(spec: Obj, kind: object, headless: bool) -> Faults:
     if kind == "ExternalName":
+        words = "may not be set for ExternalName services"
+        for key in ("clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+            if spec.get(key) or (key == "clusterIPs" and spec.get("clusterIP")):
+                yield forbidden_field(f"spec.{key}", words)
         name = spec.get("externalName") or ""
         yield from needed("spec.externalName", name.removesuffix("."), names.dns_subdomain)
-        if spec.get("clusterIP"):
-            words = "may not be set when `type` is 'ExternalName'"
-            yield forbidden_field("spec.clusterIPs", words)
     if kind in ("LoadBalancer", "NodePort") and headless:
         yield invalid("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} services")
-    for i, source in enumerate(items(spec, "loadBalancerSourceRanges")):
-        network, slash, bits = str(source).strip().partition("/")
-        if parse_ip(network) is None or not slash or not bits.isdigit():
+
+
+def _balancer_faults(spec: Obj, kind: object) -> Faults:
+    only = "may only be used when `type` is 'LoadBalancer'"
+    ranges = items(spec, "loadBalancerSourceRanges")
+    if kind != "LoadBalancer":
+        if ranges:
+            yield forbidden_field("spec.LoadBalancerSourceRanges", only)
+        for key in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
+            if spec.get(key) is not None:
+                yield forbidden_field(f"spec.{key}", only)
+    else:
+        given = spec.get("loadBalancerClass")
+        yield from optional("spec.loadBalancerClass", given, names.qualified_name)
+    for i, source in enumerate(ranges):
+        if not _is_network(str(source).strip()):
             words = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
-            yield invalid(f"spec.loadBalancerSourceRanges[{i}]", source, words)
+            yield invalid(f"spec.LoadBalancerSourceRanges[{i}]", source, words)
+
+
+def _is_network(text: str) -> bool:
+    address, slash, bits = text.partition("/")
+    parsed = parse_ip(address)
+    if parsed is None or not slash or not bits.isdigit():
+        return False
+    return int(bits) <= parsed.max_prefixlen
 
 
 def _ports_faults(ports: Sequence[Any], kind: object) -> Faults:
     seen_names: set[str] = set()
-    seen: set[tuple[object, object]] = set()
     for i, port in enumerate(ports):
         where = f"spec.ports[{i}]"
         name = port.get("name") or ""
@@ -191,10 +159,23 @@ def _ports_faults(ports: Sequence[Any], kind: object) -> Faults:
         if port.get("nodePort") and kind in ("ClusterIP", "ExternalName"):
             words = f"may not be used when `type` is '{kind}'"
             yield forbidden_field(f"{where}.nodePort", words)
-        key = (port.get("protocol"), port.get("port"))
-        if key in seen:
-            yield duplicate(where, {"port": key[1], "protocol": key[0]})
-        seen.add(key)
+    yield from _double_faults(ports)
+
+
+def _double_faults(ports: Sequence[Any]) -> Faults:
+    """A port, or a node port, of one protocol stands there once."""
+    nodes: set[tuple[object, object]] = set()
+    seen: set[tuple[object, object]] = set()
+    for i, port in enumerate(ports):
+        protocol, number, node = (port.get(k) for k in ("protocol", "port", "nodePort"))
+        if node and (protocol, node) in nodes:
+            yield duplicate(f"spec.ports[{i}].nodePort", node)
+        nodes.add((protocol, node))
+        if (protocol, number) in seen:
+            rest = {"TargetPort": 0, "NodePort": 0}
+            head = {"Name": "", "Protocol": protocol, "AppProtocol": None, "Port": number}
+            yield duplicate(f"spec.ports[{i}]", {**head, **rest})
+        seen.add((protocol, number))
 
 
 def _target_faults(path: str, target: object) -> Faults:
@@ -210,7 +191,8 @@ def _affinity_faults(spec: Obj) -> Faults:
     timeout = child(spec, "sessionAffinityConfig", "clientIP").get("timeoutSeconds")
     path = "spec.sessionAffinityConfig.clientIP.timeoutSeconds"
     if affinity == "ClientIP":
-        yield from between(path, timeout, 1, 86_400)
+        if not isinstance(timeout, int) or not 0 < timeout <= STICKY_MAX_S:
+            yield invalid(path, timeout, f"must be greater than 0 and less than {STICKY_MAX_S}")
     elif spec.get("sessionAffinityConfig"):
         words = "must not be set when session affinity is None"
         yield forbidden_field("spec.sessionAffinityConfig", words)
@@ -224,55 +206,61 @@ def _address_faults(spec: Obj, kind: object) -> Faults:
         yield invalid("spec.clusterIPs", addresses, "first value must match `clusterIP`")
     if len(addresses) > 2:
         yield invalid("spec.clusterIPs", addresses, "may only hold up to 2 values")
+    faults: list[FieldError] = []
     for i, address in enumerate(addresses):
-        if address == "None" and (i or len(addresses) > 1):
-            yield invalid("spec.clusterIPs", addresses, "'None' must be the first and only value")
-        elif address != "None":
-            yield from ip(f"spec.clusterIPs[{i}]", address)
+        if address == "None" and len(addresses) > 1 and not i:
+            words = "'None' must be the first and only value"
+            faults.append(invalid("spec.clusterIPs", addresses, words))
+        elif address != "None" or i:
+            faults += ip(f"spec.clusterIPs[{i}]", address)
+    yield from faults
+    if not faults:
+        yield from _family_faults(addresses, items(spec, "ipFamilies"))
     for i, address in enumerate(items(spec, "externalIPs")):
-        yield from ip(f"spec.externalIPs[{i}]", address)
-        parsed = parse_ip(address)
-        if parsed is not None and (parsed.is_loopback or parsed.is_unspecified):
-            yield invalid(f"spec.externalIPs[{i}]", address, "may not be loopback or unspecified")
+        yield from endpoint_ip_faults(f"spec.externalIPs[{i}]", address)
+
+
+def _family_faults(addresses: Sequence[Any], families: Sequence[Any]) -> Faults:
+    """One cluster IP of each family, in the order of the families."""
+    if len(addresses) == 2 and family_of(addresses[0]) == family_of(addresses[1]):
+        words = "may specify no more than one IP for each IP family"
+        yield invalid("spec.clusterIPs", addresses, words)
+    for i, (address, family) in enumerate(zip(addresses, families, strict=False)):
+        if address != "None" and family in FAMILIES and family_of(address) != family:
+            words = f"expected an {family} value as indicated by `ipFamilies[{i}]`"
+            yield invalid(f"spec.clusterIPs[{i}]", address, words)
 
 
 def _policy_faults(spec: Obj, kind: object) -> Faults:
     policy = spec.get("externalTrafficPolicy")
     path = "spec.externalTrafficPolicy"
-    if kind in ("NodePort", "LoadBalancer"):
+    if is_external(spec):
         yield from one_of(path, policy, ("Cluster", "Local"), need=True)
     elif policy:
         yield invalid(path, policy, "may only be set for externally-accessible services")
+    yield from _health_faults(spec)
     if kind != "ExternalName":
         internal = spec.get("internalTrafficPolicy")
         yield from one_of("spec.internalTrafficPolicy", internal, ("Cluster", "Local"), need=True)
     families = items(spec, "ipFamilies")
     for i, family in enumerate(families):
-        yield from one_of(f"spec.ipFamilies[{i}]", family, _FAMILIES)
+        yield from one_of(f"spec.ipFamilies[{i}]", family, FAMILIES)
         if family in families[:i]:
             yield duplicate(f"spec.ipFamilies[{i}]", family)
     yield from one_of("spec.ipFamilyPolicy", spec.get("ipFamilyPolicy"), _POLICIES)
     distribution = spec.get("trafficDistribution")
     allowed = ("PreferClose", "PreferSameNode", "PreferSameZone")
     yield from one_of("spec.trafficDistribution", distribution, allowed)
-    yield from between("spec.healthCheckNodePort", spec.get("healthCheckNodePort"), 0, INT32_MAX)
 
 
-def validate_update(new: Obj, old: Obj) -> list[FieldError]:
-    """Cluster IPs stay while the type has them."""
-    after, before = child(new, "spec"), child(old, "spec")
-    if "ExternalName" in (after.get("type"), before.get("type")):
-        return []
-    old_ips, new_ips = items(before, "clusterIPs"), items(after, "clusterIPs")
-    faults: list[FieldError] = []
-    if old_ips and before.get("clusterIP"):
-        first = new_ips[0] if new_ips else after.get("clusterIP")
-        if first != old_ips[0]:
-            faults.append(invalid("spec.clusterIPs[0]", new_ips, "may not change once set"))
-    old_families, new_families = items(before, "ipFamilies"), items(after, "ipFamilies")
-    if old_families and new_families:
-        faults += unchanged("spec.ipFamilies[0]", new_families[0], old_families[0])
-    return faults
+def _health_faults(spec: Obj) -> Faults:
+    """The port is allocated where it is needed; elsewhere nobody answers at it."""
+    path, port = "spec.healthCheckNodePort", spec.get("healthCheckNodePort")
+    if port and not needs_health_port(spec):
+        kind, policy = "`type` is 'LoadBalancer'", "`externalTrafficPolicy` is 'Local'"
+        yield invalid(path, port, f"may only be set when {kind} and {policy}")
+    elif port:
+        yield from port_number(path, port)
 
 
 def _load_balancer(service: Obj) -> Sequence[Any]:
@@ -280,14 +268,26 @@ def _load_balancer(service: Obj) -> Sequence[Any]:
 
 
 def validate_status(new: Obj, old: Obj) -> list[FieldError]:
-    """Addresses of the load balancer are well formed."""
+    """Addresses of the load balancer are well formed, and only where there is one."""
     del old
     faults: list[FieldError] = []
-    for i, ingress in enumerate(_load_balancer(new)):
+    given = _load_balancer(new)
+    if given and child(new, "spec").get("type") != "LoadBalancer":
+        words = "may only be used when `spec.type` is 'LoadBalancer'"
+        return [forbidden_field("status.loadBalancer.ingress", words)]
+    for i, ingress in enumerate(given):
         where = f"status.loadBalancer.ingress[{i}]"
         if ingress.get("ip"):
             faults += ip(f"{where}.ip", ingress["ip"])
-        faults += optional(f"{where}.hostname", ingress.get("hostname"), names.dns_subdomain)
+            faults += one_of(f"{where}.ipMode", ingress.get("ipMode"), ("Proxy", "VIP"))
+        elif ingress.get("ipMode"):
+            words = "may not be specified when `ip` is not set"
+            faults.append(forbidden_field(f"{where}.ipMode", words))
+        hostname = ingress.get("hostname")
+        faults += optional(f"{where}.hostname", hostname, names.dns_subdomain)
+        if parse_ip(hostname) is not None:
+            words = "must be a DNS name, not an IP address"
+            faults.append(invalid(f"{where}.hostname", hostname, words))
     return faults
 
 
