@@ -61,7 +61,11 @@ class Watcher:
 
 
 class Group:
-    """Watchers that get the same bytes."""
+    """Watchers that get the same bytes.
+
+    Attributes:
+        closing: whether the server is: who joins has come to the end already.
+    """
 
     def __init__(self, store: Store, prefix: str, encode: Encode) -> None:
         self._store = store
@@ -72,6 +76,7 @@ class Group:
         self._gap_s = GAP_S
         self._next_flush = 0.0
         self._busy = False
+        self.closing = False
         self._unsubscribe = store.subscribe(prefix, self._hear)
 
     def __len__(self) -> int:
@@ -90,6 +95,7 @@ class Group:
     def join(self, watcher: Watcher) -> None:
         """Let `watcher`, which has caught up in this very step of the loop, take part."""
         self._watchers[watcher] = None
+        watcher.ended = watcher.ended or self.closing
 
     def leave(self, watcher: Watcher) -> None:
         """Forget `watcher`."""
@@ -166,6 +172,7 @@ class Hub:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._groups: dict[Hashable, Group] = {}
+        self._closing = False
 
     @property
     def watchers(self) -> int:
@@ -173,8 +180,10 @@ class Hub:
         return sum(len(group) for group in self._groups.values())
 
     def close(self) -> None:
-        """Have every watch end as if its time were up."""
+        """Have every watch end as if its time were up, those that are yet to join as well."""
+        self._closing = True
         for group in self._groups.values():
+            group.closing = True
             group.end()
 
     def group(self, key: Hashable, prefix: str, encode: Encode) -> Group:
@@ -182,6 +191,7 @@ class Hub:
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(self._store, prefix, encode)
+            group.closing = self._closing
         return group
 
     def leave(self, key: Hashable, watcher: Watcher) -> None:

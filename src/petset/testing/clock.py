@@ -43,7 +43,20 @@ class _Selector(selectors.DefaultSelector):
         return ready
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
+class InlineLoop(asyncio.SelectorEventLoop):
+    """An event loop without threads: what is given to an executor runs on the loop itself."""
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, func: Callable[..., T], *args: Any
+    ) -> "asyncio.Future[T]":
+        """Run `func` in a later turn of the loop; the executor is not used."""
+        del executor
+        future: asyncio.Future[T] = self.create_future()
+        self.call_soon(_run_into, future, func, args)
+        return future
+
+
+class VirtualLoop(InlineLoop):
     """The event loop of virtual time. Starts at 0 seconds."""
 
     def __init__(self) -> None:
@@ -58,15 +71,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _jump(self, seconds: float) -> None:
         self._virtual_s += seconds
-
-    def run_in_executor(  # type: ignore[override]
-        self, executor: Executor | None, func: Callable[..., T], *args: Any
-    ) -> "asyncio.Future[T]":
-        """Run `func` in a later turn of the loop itself; the executor is not used."""
-        del executor
-        future: asyncio.Future[T] = self.create_future()
-        self.call_soon(_run_into, future, func, args)
-        return future
 
 
 def _run_into(future: "asyncio.Future[T]", func: Callable[..., T], args: tuple[Any, ...]) -> None:

@@ -192,6 +192,14 @@ async def test_closing_the_server_ends_watches(server: Server) -> None:
         await task
 
 
+async def test_a_watch_that_begins_while_the_server_closes_ends(server: Server) -> None:
+    reply = await server.reply("GET", f"{MAPS}?watch=1")
+    assert isinstance(reply, Stream)
+    await server.app.close()
+    async with asyncio.timeout(5):
+        await reply.run(Ear())
+
+
 async def test_a_slow_watcher_keeps_a_position_and_misses_nothing(server: Server) -> None:
     async with server.watching(MAPS) as ear, server.watching(MAPS) as quick:
         await server.make(MAPS, configmap("a"))
