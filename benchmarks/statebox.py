@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from petset.api.meta import format_time
+from petset.apiserver import objects
 from petset.base.clock import SystemClock
 from petset.base.tlsconfig import client_context
 from petset.cli import down, process, up
@@ -127,11 +126,8 @@ def pinned(core: int) -> Iterator[None]:
 async def put(store: Store, resource: str, obj: dict[str, Any]) -> None:
     """Write one object as the server would have."""
     meta = obj["metadata"]
-
-    def make(revision: int) -> bytes:
-        return orjson.dumps({**obj, "metadata": {**meta, "resourceVersion": str(revision)}})
-
-    await store.put(f"{resource}/{meta.get('namespace', '')}/{meta['name']}", make, expect=0)
+    key = f"{resource}/{meta.get('namespace', '')}/{meta['name']}"
+    await store.put(key, objects.maker(obj), expect=0)
 
 
 async def put_all(store: Store, resource: str, objs: list[dict[str, Any]]) -> None:

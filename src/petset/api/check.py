@@ -33,9 +33,10 @@ def child(obj: Obj, *keys: str) -> Mapping[str, Any]:
     value: Any = obj
     for key in keys:
         value = value.get(key)
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             return {}
-    return value if isinstance(value, Mapping) else {}
+    found: Mapping[str, Any] = value
+    return found
 
 
 def number(value: object, default: int = 0) -> int:

@@ -83,6 +83,18 @@ def render(
     }
 
 
+def rows(
+    behaviour: Behaviour,
+    objs: Sequence[Obj],
+    now: float,
+    include: Include = "Metadata",
+    version: str = "v1",
+) -> list[dict[str, Any]]:
+    """The rows alone of the Table that `render` makes."""
+    table = behaviour.table or PLAIN
+    return [_row(table, obj, now, include, version) for obj in objs]
+
+
 def of_list(
     behaviour: Behaviour, items: Obj, now: float, include: Include = "Metadata", version: str = "v1"
 ) -> MutableObj:

@@ -1,11 +1,11 @@
-"""Encoding answers: whole objects, lists and Tables, in the form that was negotiated.
+"""Encoding answers of one object, in the form that was negotiated.
 
 Invariant: in plain JSON, what the store keeps is sent as it is, without decoding.
 """
 
 import gzip
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 import orjson
@@ -21,6 +21,7 @@ from petset.base.http import Response
 Include = Literal["Metadata", "Object", "None"]
 JSON_HEADERS = (("Content-Type", JSON),)
 YAML_HEADERS = (("Content-Type", YAML),)
+GZIP_HEADERS = (("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
 GZIP_MIN_BYTES = 128 * 1024
 
 
@@ -50,7 +51,7 @@ def success(details: Mapping[str, Any] | None = None, code: int = 0) -> dict[str
 def stored(call: Call, value: bytes, status: int = 200) -> Response:
     """One object that the store keeps, as it is or converted to the version asked for."""
     if not call.format.form:
-        return _encoded(call, call.served(value), status)
+        return encoded(call, call.served(value), status)
     return value_of(call, orjson.loads(value), status)
 
 
@@ -63,7 +64,7 @@ def value_of(call: Call, obj: Obj, status: int = 200) -> Response:
         obj = table.of_one(behaviour_of(call), obj, now, include, shape.version)
     elif shape.form and obj.get("kind") != "Status":
         obj = table.partial(obj, shape.version)
-    return _encoded(call, orjson.dumps(obj), status)
+    return encoded(call, orjson.dumps(obj), status)
 
 
 def behaviour_of(call: Call) -> Behaviour:
@@ -74,42 +75,6 @@ def behaviour_of(call: Call) -> Behaviour:
     return call.shown
 
 
-def listed(
-    call: Call, values: Sequence[bytes], meta: Mapping[str, Any], behaviour: Behaviour | None = None
-) -> Response:
-    """A list of stored objects with the list's metadata."""
-    shape = call.format
-    if not shape.form:
-        if call.route.converts:
-            values = [call.served(value) for value in values]
-        return _encoded(call, splice(call, values, meta), 200)
-    objs = [orjson.loads(value) for value in values]
-    if shape.form == "Table":
-        now = call.backend.clock.now()
-        body = table.render(behaviour or call.shown, objs, now, include_of(call), shape.version)
-        body["metadata"] = dict(meta)
-    else:
-        body = {
-            "kind": "PartialObjectMetadataList",
-            "apiVersion": f"meta.k8s.io/{shape.version}",
-            "metadata": dict(meta),
-            "items": [table.partial(obj, shape.version) for obj in objs],
-        }
-    return _encoded(call, orjson.dumps(body), 200)
-
-
-def splice(call: Call, values: Iterable[bytes], meta: Mapping[str, Any]) -> bytes:
-    """A List object around items that are encoded already."""
-    resource = call.route.resource
-    head = (
-        b'{"kind":"%sList","apiVersion":"%s","metadata":'
-        % (resource.kind.encode(), resource.api_version.encode())
-        + orjson.dumps(meta)
-        + b',"items":['
-    )
-    return b"".join((head, b",".join(values), b"]}"))
-
-
 def include_of(call: Call) -> Include:
     """What the rows of a Table carry. Raises StatusError 400 for an unknown word."""
     text = call.request.param("includeObject") or "Metadata"
@@ -118,7 +83,8 @@ def include_of(call: Call) -> Include:
     return cast(Include, text)
 
 
-def _encoded(call: Call, body: bytes, status: int) -> Response:
+def encoded(call: Call, body: bytes, status: int) -> Response:
+    """JSON that is encoded already, in the form in which the client wants to read it."""
     request = call.request
     if call.format.media == YAML:
         return Response(status, YAML_HEADERS, to_yaml(orjson.loads(body)))
@@ -126,8 +92,7 @@ def _encoded(call: Call, body: bytes, status: int) -> Response:
         body = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2) + b"\n"
     if len(body) > GZIP_MIN_BYTES and accepts_gzip(request.headers.get("accept-encoding", "")):
         packed = gzip.compress(body, 1, mtime=0)
-        headers = (*JSON_HEADERS, ("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
-        return Response(status, headers, packed)
+        return Response(status, (*JSON_HEADERS, *GZIP_HEADERS), packed)
     return Response(status, JSON_HEADERS, body)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from petset.api.errors import method_not_allowed, not_implemented
-from petset.apiserver import answer, negotiate, reviews
+from petset.apiserver import collection, negotiate, reviews
 from petset.apiserver.call import Call
 from petset.apiserver.route import NotFoundPathError, Route
 from petset.apiserver.subresources import binding, connect, eviction, log, scale, status
@@ -83,4 +83,4 @@ def _find_below(route: Route) -> Handle:
 async def no_components(call: Call) -> Reply:
     """ComponentStatuses are long deprecated: there are none."""
     call.format = negotiate.choose(call.request.headers.get("accept", ""), negotiate.LIST)
-    return answer.listed(call, [], {"resourceVersion": str(call.backend.store.revision)})
+    return await collection.listed(call, [], {"resourceVersion": str(call.backend.store.revision)})

@@ -1,7 +1,9 @@
 """Which objects of a collection are meant: label and field selectors together."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import orjson
 
 from petset.api import selectors
 from petset.api.errors import bad_request
@@ -9,7 +11,11 @@ from petset.api.kind import Behaviour
 from petset.api.meta import Obj, name_of, namespace_of
 from petset.api.resource import Resource
 from petset.api.selectors import EVERYTHING, FieldTerm, LabelSelector
+from petset.apiserver import peek
 from petset.base.http import Request
+
+VERDICTS_MAX = 1024
+"""Sets of labels about which a selection remembers what it found."""
 
 Reader = Callable[[Obj], str]
 """The value of one selectable field, as text."""
@@ -21,12 +27,14 @@ class Selection:
 
     Attributes:
         text: both selectors as given: equal texts select the same.
+        verdicts: what was found out about labels: replicas often have the same ones.
     """
 
     labels: LabelSelector
     terms: Sequence[FieldTerm]
     readers: Sequence[Reader]
     text: tuple[str, str] = ("", "")
+    verdicts: dict[bytes, bool] = field(default_factory=dict, compare=False)
 
     @property
     def is_everything(self) -> bool:
@@ -49,6 +57,24 @@ class Selection:
         if self.labels.is_everything:
             return True
         return self.labels.matches((obj.get("metadata") or {}).get("labels") or {})
+
+    def accepts(self, value: bytes, decode: Callable[[bytes], Obj] = orjson.loads) -> bool:
+        """Whether the object that is stored as `value` is meant. Labels need no decoding."""
+        text = None if self.terms else peek.labels_text(value)
+        if text is None:
+            return self.matches(decode(value))
+        known = self.verdicts.get(text)
+        return self._judge(text, value) if known is None else known
+
+    def _judge(self, text: bytes, value: bytes) -> bool:
+        try:
+            verdict = self.labels.matches(orjson.loads(text))
+        except orjson.JSONDecodeError:  # a brace within a text: the labels went on
+            return self.matches(orjson.loads(value))
+        if len(self.verdicts) >= VERDICTS_MAX:
+            self.verdicts.clear()
+        self.verdicts[text] = verdict
+        return verdict
 
 
 ALL = Selection(EVERYTHING, (), ())

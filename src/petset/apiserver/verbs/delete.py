@@ -1,7 +1,7 @@
 """delete and deletecollection."""
 
 from petset.api.errors import StatusError
-from petset.apiserver import answer, negotiate, objects, remove, selection
+from petset.apiserver import answer, collection, negotiate, objects, remove, selection
 from petset.apiserver.call import Call
 from petset.apiserver.verbs import listing, options
 from petset.apiserver.verbs.options import DeleteOptions
@@ -36,7 +36,7 @@ async def delete_collection(call: Call) -> Reply:
         if chosen.is_everything or chosen.matches(obj):
             matched.append(item.value)
             await _delete_one(call, obj["metadata"]["name"], given)
-    return answer.listed(call, matched, {"resourceVersion": str(snapshot.revision)})
+    return await collection.listed(call, matched, {"resourceVersion": str(snapshot.revision)})
 
 
 async def _delete_one(call: Call, name: str, given: DeleteOptions) -> None:

@@ -1,24 +1,26 @@
 """list: the objects of a collection, whole or in pages, as of one revision."""
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
-import orjson
-
 from petset.api.errors import StatusError
-from petset.apiserver import answer, negotiate, selection
+from petset.apiserver import collection, negotiate, selection
 from petset.apiserver.call import Call
 from petset.apiserver.selection import Selection
 from petset.apiserver.verbs import listing
 from petset.apiserver.verbs.listing import Options, Token
 from petset.base.http import Reply
-from petset.store.types import CompactedError, Item, Snapshot, Store
+from petset.store.types import CompactedError, Event, Item, Snapshot, Store
 
 WAIT_S = 3.0
 """How long a list waits for a revision that is yet to come."""
 YIELD_EVERY = 200
 """So many objects are looked into before the loop gets its turn."""
+
+_key = attrgetter("key")
 
 
 async def list_objects(call: Call) -> Reply:
@@ -32,14 +34,14 @@ async def list_objects(call: Call) -> Reply:
     snapshot = await _snapshot(store, call, options, token, chosen)
     items: Sequence[Item] = snapshot.items
     if token is not None:
-        items = [item for item in items if item.key >= token.start]
+        items = items[bisect_left(items, token.start, key=_key) :]
     page, start = await _page(items, chosen, options.limit)
     meta: dict[str, Any] = {"resourceVersion": str(snapshot.revision)}
     if start:
         meta["continue"] = Token(snapshot.revision, items[start].key).encode()
         if chosen.is_everything:
             meta["remainingItemCount"] = len(items) - start
-    return answer.listed(call, page, meta)
+    return await collection.listed(call, page, meta)
 
 
 async def _snapshot(
@@ -110,14 +112,16 @@ def at_revision(store: Store, prefix: str, revision: int) -> Snapshot:
     """
     if revision == store.revision:
         return store.list(prefix)
-    events = store.history(prefix, revision)
-    items = {item.key: item for item in store.list(prefix).items}
-    for event in reversed(events):
-        if event.previous is None:
-            items.pop(event.key, None)
-        else:
-            items[event.key] = Item(event.key, event.created, 0, event.previous)
-    return Snapshot(revision, [items[key] for key in sorted(items)])
+    changed: dict[str, Event] = {}
+    for event in store.history(prefix, revision):
+        changed.setdefault(event.key, event)  # the first change since then tells the state before
+    items = list(store.list(prefix).items)
+    for key, event in changed.items():
+        at = bisect_left(items, key, key=_key)
+        end = at + (at < len(items) and items[at].key == key)
+        old = event.previous
+        items[at:end] = [] if old is None else [Item(key, event.created, 0, old)]
+    return Snapshot(revision, items)
 
 
 async def _page(items: Sequence[Item], chosen: Selection, limit: int) -> tuple[list[bytes], int]:
@@ -129,7 +133,7 @@ async def _page(items: Sequence[Item], chosen: Selection, limit: int) -> tuple[l
     for index, item in enumerate(items):
         if index and index % YIELD_EVERY == 0:
             await asyncio.sleep(0)
-        if not chosen.matches(orjson.loads(item.value)):
+        if not chosen.accepts(item.value):
             continue
         if limit and len(found) == limit:
             return found, index

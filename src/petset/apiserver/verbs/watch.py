@@ -9,7 +9,7 @@ import orjson
 from petset.api import table
 from petset.api.errors import StatusError, expired
 from petset.api.meta import MutableObj, Obj
-from petset.apiserver import answer, negotiate, objects, selection
+from petset.apiserver import answer, negotiate, objects, peek, selection
 from petset.apiserver.answer import Include
 from petset.apiserver.call import Call
 from petset.apiserver.hub import Group, Watcher
@@ -69,7 +69,7 @@ class Encoder:
             return b"".join([b'{"type":"%s","object":%s}\n' % pair for pair in pairs])
         out: list[bytes] = []
         for kind, value in pairs:
-            body = self._shaped(orjson.loads(value), first=fresh and not out)
+            body = self._shaped(peek.decoded(value), first=fresh and not out)
             out.append(b'{"type":"%s","object":%s}\n' % (kind, orjson.dumps(body)))
         return b"".join(out)
 
@@ -101,8 +101,8 @@ class Encoder:
         if chosen.name and event.key.rpartition("/")[2] != chosen.name:
             return
         previous = event.value if event.deleted and not event.previous else event.previous
-        before = previous is not None and chosen.matches(orjson.loads(previous))
-        after = not event.deleted and chosen.matches(orjson.loads(event.value))
+        before = previous is not None and chosen.accepts(previous, peek.decoded)
+        after = not event.deleted and chosen.accepts(event.value, peek.decoded)
         if after:
             yield b"MODIFIED" if before else b"ADDED", event.value
         elif before and event.deleted:
@@ -165,12 +165,13 @@ class Session:
         for at in range(0, len(snapshot.items), PIECE):
             values = [item.value for item in snapshot.items[at : at + PIECE]]
             if not chosen.is_everything:
-                values = [v for v in values if chosen.matches(orjson.loads(v))]
+                values = [value for value in values if chosen.accepts(value)]
             lines = encoder.lines(((b"ADDED", value) for value in values), watcher.fresh)
             if lines:
                 watcher.writer.write(lines)
                 watcher.fresh = False
             await watcher.writer.drain()
+            await asyncio.sleep(0)
         watcher.position = snapshot.revision
         if self._options.initial:
             line = encoder.bookmark(snapshot.revision, fresh=watcher.fresh, end=True)

@@ -1,0 +1,141 @@
+"""Lists and Tables of stored objects, made a slice at a time so that others get their turn.
+
+Invariant: in plain JSON, what the store keeps is sent as it is, without decoding.
+"""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from petset.api import table
+from petset.api.kind import Behaviour
+from petset.apiserver import answer
+from petset.apiserver.call import Call
+from petset.apiserver.negotiate import YAML, accepts_gzip, wants_indent
+from petset.base.http import Response
+
+SLICE = 100
+"""So many objects are decoded before the loop gets its turn."""
+PIECE_BYTES = 64 * 1024
+"""Stored objects are joined to pieces of this size."""
+PACKED_AT_ONCE = 2
+"""So many pieces are compressed before the loop gets its turn."""
+_GZIP = 31
+"""Window bits that make zlib write gzip's format."""
+
+
+async def listed(
+    call: Call, values: Sequence[bytes], meta: Mapping[str, Any], behaviour: Behaviour | None = None
+) -> Response:
+    """A list of stored objects with the list's metadata."""
+    shape = call.format
+    if not shape.form:
+        if call.route.converts:
+            values = await _converted(call, values)
+        return await _answer(call, spliced(call, values, meta))
+    if shape.form == "Table":
+        behaviour = behaviour or call.shown
+        include = answer.include_of(call)
+        now = call.backend.clock.now()
+        head = table.render(behaviour, (), now, include, shape.version)
+        head["metadata"] = dict(meta)
+        slices = _rows(call, values, behaviour, include)
+    else:
+        head = {
+            "kind": "PartialObjectMetadataList",
+            "apiVersion": f"meta.k8s.io/{shape.version}",
+            "metadata": dict(meta),
+            "items": [],
+        }
+        slices = _partials(call, values)
+    return await _answer(call, await _around(orjson.dumps(head), slices))
+
+
+def spliced(call: Call, values: Sequence[bytes], meta: Mapping[str, Any]) -> list[bytes]:
+    """A List object around items that are encoded already, in pieces."""
+    resource = call.route.resource
+    head = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": meta}
+    pieces = [orjson.dumps(head)[:-1] + b',"items":[']
+    start = size = 0
+    for index, value in enumerate(values):
+        size += len(value)
+        if size >= PIECE_BYTES:
+            pieces.append(b",".join(values[start : index + 1]))
+            pieces.append(b",")
+            start, size = index + 1, 0
+    if start < len(values):
+        pieces.append(b",".join(values[start:]))
+    elif values:
+        pieces.pop()
+    pieces.append(b"]}")
+    return pieces
+
+
+async def _converted(call: Call, values: Sequence[bytes]) -> list[bytes]:
+    found: list[bytes] = []
+    for at in range(0, len(values), SLICE):
+        found += [call.served(value) for value in values[at : at + SLICE]]
+        await asyncio.sleep(0)
+    return found
+
+
+async def _rows(
+    call: Call, values: Sequence[bytes], behaviour: Behaviour, include: answer.Include
+) -> AsyncIterator[bytes]:
+    """The rows of a Table, a slice at a time, as JSON arrays."""
+    now, version = call.backend.clock.now(), call.format.version
+    whole = include == "Object"
+    for at in range(0, len(values), SLICE):
+        some = values[at : at + SLICE]
+        objs = [orjson.loads(value) for value in some]
+        rows = table.rows(behaviour, objs, now, "None" if whole else include, version)
+        if whole:
+            for row, value in zip(rows, some, strict=True):
+                row["object"] = orjson.Fragment(call.served(value))
+        yield orjson.dumps(rows)
+        await asyncio.sleep(0)
+
+
+async def _partials(call: Call, values: Sequence[bytes]) -> AsyncIterator[bytes]:
+    version = call.format.version
+    for at in range(0, len(values), SLICE):
+        objs = [orjson.loads(value) for value in values[at : at + SLICE]]
+        yield orjson.dumps([table.partial(obj, version) for obj in objs])
+        await asyncio.sleep(0)
+
+
+async def _around(head: bytes, slices: AsyncIterator[bytes]) -> list[bytes]:
+    """An object whose last member, an empty array, is filled with the items of `slices`."""
+    assert head.endswith(b"[]}")
+    pieces = [head[:-2]]
+    async for part in slices:
+        if len(pieces) > 1:
+            pieces.append(b",")
+        pieces.append(part[1:-1])
+    pieces.append(b"]}")
+    return pieces
+
+
+async def _answer(call: Call, pieces: list[bytes]) -> Response:
+    request = call.request
+    size = sum(map(len, pieces))
+    indent = wants_indent(request.param("pretty"), call.agent)
+    if call.format.media == YAML or indent or size <= answer.GZIP_MIN_BYTES:
+        return answer.encoded(call, b"".join(pieces), 200)
+    if accepts_gzip(request.headers.get("accept-encoding", "")):
+        headers = (*answer.JSON_HEADERS, *answer.GZIP_HEADERS)
+        return Response(200, headers, await _packed(pieces))
+    return Response(200, answer.JSON_HEADERS, pieces)
+
+
+async def _packed(pieces: Sequence[bytes]) -> bytes:
+    packer = zlib.compressobj(1, wbits=_GZIP)
+    packed = []
+    for index, piece in enumerate(pieces):
+        packed.append(packer.compress(piece))
+        if index % (2 * PACKED_AT_ONCE) == 0:  # every other piece is but a comma
+            await asyncio.sleep(0)
+    return b"".join((*packed, packer.flush()))
