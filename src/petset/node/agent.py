@@ -92,6 +92,7 @@ class Agent:
         self._peers = Peers(self.informers.cache("nodes"), config.name, config.network)
         self._registration = Registration(client, clock, config.state_dir, self._facts)
         self._workers: dict[str, PodWorker] = {}
+        self._named: dict[tuple[str, str], list[str]] = {}
         self._ends: dict[str, asyncio.Event] = {}
         self._lock: IO[str] | None = None
         self._problem = ""
@@ -113,12 +114,8 @@ class Agent:
 
     def pod(self, namespace: str, name: str) -> Obj | None:
         """A pod of this node, as known here."""
-        found = [
-            w.pod
-            for w in self._workers.values()
-            if (namespace_of(w.pod), name_of(w.pod)) == (namespace, name)
-        ]
-        return found[-1] if found else None
+        uids = self._named.get((namespace, name))
+        return self._workers[uids[-1]].pod if uids else None
 
     # -- start-up -------------------------------------------------------------------------------
 
@@ -250,10 +247,12 @@ class Agent:
 
     def _port_clash(self, pod: Obj) -> bool:
         wanted = list(podspec.host_ports(pod))
+        if not wanted:
+            return False
         taken = [
             claim
             for worker in self._workers.values()
-            if worker.holds_ports and not _same_name(worker.pod, pod)  # those are waited for
+            if worker.holds_ports and _name(worker.pod) != _name(pod)  # those are waited for
             for claim in podspec.host_ports(worker.pod)
         ]
         anywhere = "0.0.0.0"  # noqa: S104 (compared, not bound)
@@ -267,11 +266,9 @@ class Agent:
 
     def _keep(self, record: podrecord.PodRecord) -> PodWorker:
         worker = PodWorker(self.tools, record)
-        before = [
-            self._ends[other.uid]
-            for other in self._workers.values()
-            if _same_name(other.pod, record.pod)
-        ]
+        named = self._named.setdefault(_name(record.pod), [])
+        before = [self._ends[uid] for uid in named]
+        named.append(worker.uid)
         self._workers[worker.uid] = worker
         self._ends[worker.uid] = asyncio.Event()
         self._content.follow(record.pod)
@@ -304,8 +301,15 @@ class Agent:
             delay = min(delay * 2, RESTART_MAX_S)
             worker = self._renew(worker)
         self._workers.pop(worker.uid, None)
+        self._unname(worker)
         self._ends.pop(worker.uid).set()
         self._content.leave(worker.uid)
+
+    def _unname(self, worker: PodWorker) -> None:
+        uids = self._named[_name(worker.pod)]
+        uids.remove(worker.uid)
+        if not uids:
+            del self._named[_name(worker.pod)]
 
     def _renew(self, broken: PodWorker) -> PodWorker:
         record = podrecord.load(self.tools.pod_dir(broken.uid))
@@ -336,5 +340,5 @@ class Agent:
         )
 
 
-def _same_name(one: Obj, other: Obj) -> bool:
-    return (namespace_of(one), name_of(one)) == (namespace_of(other), name_of(other))
+def _name(pod: Obj) -> tuple[str, str]:
+    return namespace_of(pod), name_of(pod)

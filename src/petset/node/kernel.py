@@ -23,7 +23,7 @@ CLONE_NEWNET = 0x4000_0000
 NAMESPACE_FLAGS = {"net": CLONE_NEWNET, "ipc": CLONE_NEWIPC, "uts": CLONE_NEWUTS}
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
-MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 0x20, 0x1000, 0x4000, 0x40000
+MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 0x20, 0x1000, 0x4000, 0x40000, 0x80000
 MNT_DETACH = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -86,8 +86,11 @@ def unmount(target: str) -> bool:
 def mounts_below(directory: Path) -> list[str]:
     """Mount points at or below `directory`, newest first, so that they can be undone in order."""
     root = str(directory)
+    text = Path("/proc/self/mountinfo").read_text()
+    if f" {root}" not in text and not any(char in root for char in " \t\n\\"):
+        return []  # the usual case, without looking at each of many lines
     found = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    for line in text.splitlines():
         point = _unescape(line.split(" ", 5)[4])
         if point == root or point.startswith(root + "/"):
             found.append(point)

@@ -2,33 +2,45 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from petset.node.runtime import conmon, record, rootfs, spec, user
 from petset.node.runtime.base import ContainerConfig, Run, RuntimeFailedError
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a bundle lies, and where what the container writes does."""
+
+    directory: Path
+    storage: Path
+
+
 def make(
     config: ContainerConfig,
-    directory: Path,
-    storage: Path,
+    place: Place,
     *,
     namespaces: Mapping[str, str],
     machine: spec.Machine,
+    finish: Callable[[dict[str, Any]], None],
 ) -> None:
-    """Make the bundle in `directory`; what the container writes goes to `storage`.
+    """Make the bundle; `finish` may change its configuration before it is written.
 
     Raises RuntimeFailedError, OSError, RootfsError, UnknownUserError.
     """
-    root = directory / "rootfs"
-    rootfs.mount(config.image.layers, storage=storage, target=root)
+    root = place.directory / "rootfs"
+    rootfs.mount(config.image.layers, storage=place.storage, target=root)
     who = _user(config, root)
     built = spec.build(config, who, root=str(root), namespaces=namespaces, machine=machine)
     if not any(name == "HOME" for name, _ in config.env):
         built["process"]["env"].append(f"HOME={who.home}")
-    (directory / "config.json").write_text(json.dumps(built))
+    finish(built)
+    (place.directory / "config.json").write_bytes(orjson.dumps(built))
     Path(config.log_path).parent.mkdir(parents=True, exist_ok=True)
 
 

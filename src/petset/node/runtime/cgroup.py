@@ -41,9 +41,9 @@ def directories(parent: str) -> Iterator[Path]:
 def kill(parent: str) -> None:
     """SIGKILL every process in `parent` and below."""
     for top in directories(parent):
-        for file in top.rglob("cgroup.procs"):
-            with contextlib.suppress(FileNotFoundError, OSError):
-                for pid in file.read_text().split():
+        for folder in [*_below(str(top)), str(top)]:
+            with contextlib.suppress(OSError):
+                for pid in Path(folder, "cgroup.procs").read_text().split():
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(int(pid), signal.SIGKILL)
 
@@ -51,13 +51,33 @@ def kill(parent: str) -> None:
 def remove(parent: str) -> bool:
     """Remove `parent` and everything below. Tells whether all of it is gone."""
     clean = True
-    for top in directories(parent):
-        below = sorted((p for p in top.rglob("*") if p.is_dir()), key=lambda p: -len(p.parts))
-        for path in [*below, top]:
-            try:
-                path.rmdir()
-            except FileNotFoundError:
-                pass
-            except OSError:
-                clean = False
+    for top in hierarchies():
+        path = f"{top}/{parent.lstrip('/')}"
+        if not _removed(path):
+            left = [p for p in [*_below(path), path] if not _removed(p)]
+            clean = clean and not left
     return clean
+
+
+def _removed(path: str) -> bool:
+    """Remove one group; False when there are others or processes in it."""
+    try:
+        Path(path).rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _below(path: str) -> list[str]:
+    """Every group below a group, innermost first."""
+    found: list[str] = []
+    try:
+        with os.scandir(path) as entries:
+            inner = [e.path for e in entries if e.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return found
+    for one in inner:
+        found += [*_below(one), one]
+    return found

@@ -14,19 +14,22 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from petset.base.clock import Clock
 from petset.node import kernel
 from petset.node.network import addresses, namespace, pod
 from petset.node.runtime import (
+    bpf,
     bundle,
     cgroup,
     conmon,
     inside,
     orphan,
     probe,
-    process,
+    program,
     record,
+    records,
     rootfs,
     spec,
     teardown,
@@ -80,14 +83,16 @@ class OciRuntime:
         self._config = config
         self._clock = clock
         self._token = new_token
-        self._records: dict[str, record.Record] = {}
+        self._records = records.Records(config.state_dir / "pods")
         self._sandboxes: dict[str, Sandbox] = {}
         self._host_network: set[str] = set()
         self._watched: dict[str, int] = {}
         self._ends: dict[str, asyncio.Event] = {}
         self._on_exit: OnExit = lambda run: None
-        self._found = probe.Found("none", "0", "", "none")
+        self._found = probe.Found("none", "0", "", "none", "")
         self._machine = spec.Machine("", ())
+        self._program = program.Program(self._found, config.run_dir / "state")
+        self._filters = bpf.Filters()
         self._conmon = conmon.Conmon("conmon", "", Path(), Path())
         self._addresses = addresses.Addresses(config.pod_cidr, config.state_dir / "next-address")
 
@@ -104,18 +109,19 @@ class OciRuntime:
         config = self._config
         for path in (config.run_dir / "c", config.run_dir / "s", config.state_dir / "pods"):
             path.mkdir(parents=True, exist_ok=True)
-        program = shutil.which("conmon")
-        if program is None:
+        keeper = shutil.which("conmon")
+        if keeper is None:
             raise RuntimeFailedError("conmon is not installed; install the package conmon")
         self._found = await probe.find(config.run_dir, config.cgroup)
         self._machine = await asyncio.to_thread(probe.machine, self._found, config.cgroup)
         teardown.note_cgroup(config.run_dir, config.state_dir, self._machine.cgroup_parent)
         state = config.run_dir / "state"
-        self._conmon = conmon.Conmon(program, self._found.program, state, config.run_dir / "s")
+        self._program = program.Program(self._found, state)
+        self._conmon = conmon.Conmon(keeper, self._found.program, state, config.run_dir / "s")
         for directory in sorted((config.state_dir / "pods").iterdir()):
             self._adopt_sandbox(directory)
-            for kept in record.load(directory):
-                await self._adopt(kept)
+            for found in self._records.adopt(directory):
+                await self._adopt(found)
 
     def _adopt_sandbox(self, directory: Path) -> None:
         try:
@@ -138,7 +144,6 @@ class OciRuntime:
     async def _adopt(self, kept: record.Record) -> None:
         """Take over a run as the agent before left it, at whatever moment that one ended."""
         run = kept.run
-        self._records[run.id] = kept
         if run.state == "exited":
             return
         if run.state == "created":
@@ -147,7 +152,7 @@ class OciRuntime:
                 await self._abandon(kept)
                 return
             kept = record.with_run(kept, state="running", started_at=run.created_at)
-            self._note(kept)
+            self._records.note(kept)
         if kernel.is_alive(kept.conmon_pid, kept.conmon_ticks):
             self._watch(run.id, kept.conmon_pid)
         else:
@@ -155,7 +160,7 @@ class OciRuntime:
 
     async def _has_begun(self, container_id: str) -> bool:
         """Whether the container's own program was let run."""
-        done = await self._call("state", container_id)
+        done = await self._program.call("state", container_id)
         try:
             return json.loads(done.output)["status"] in ("running", "stopped", "paused")
         except (ValueError, KeyError, TypeError):
@@ -211,7 +216,7 @@ class OciRuntime:
 
     async def stop_sandbox(self, uid: str) -> None:
         """Remove it; every container must be gone before."""
-        assert not any(r.is_alive() for r in self._of(uid)), "a container still runs"
+        assert not any(r.is_alive() for r in self._records.of(uid)), "a container still runs"
         await asyncio.to_thread(self._remove_sandbox, uid)
         self._sandboxes.pop(uid, None)
         self._host_network.discard(uid)
@@ -227,28 +232,15 @@ class OciRuntime:
 
     # -- what there is --------------------------------------------------------------------------
 
-    def _of(self, uid: str) -> list[record.Record]:
-        return [r for r in self._records.values() if r.run.pod_uid == uid]
-
     def pods(self) -> Sequence[str]:
         """Uids of the pods of which anything exists."""
         return sorted(path.name for path in (self._config.state_dir / "pods").iterdir())
 
     def runs(self, uid: str) -> Sequence[Run]:
         """The runs of a pod's containers that are still kept, by name and attempt."""
-        return sorted((r.run for r in self._of(uid)), key=lambda run: (run.name, run.attempt))
-
-    def _save(self, kept: record.Record) -> None:
-        """Keep what is about to happen, on disk above all. Raises OSError."""
-        self._records[kept.run.id] = kept
-        record.save(self._pod_dir(kept.run.pod_uid), kept)
-
-    def _note(self, kept: record.Record) -> None:
-        """Keep what has happened; a full disk cannot undo it, and the kernel tells it again."""
-        try:
-            self._save(kept)
-        except OSError as error:
-            _log.warning("run %s is %s, not noted: %s", kept.run.id, kept.run.state, error)
+        return sorted(
+            (r.run for r in self._records.of(uid)), key=lambda run: (run.name, run.attempt)
+        )
 
     # -- containers -----------------------------------------------------------------------------
 
@@ -272,11 +264,11 @@ class OciRuntime:
         run = bundle.new_run(config, self._clock.now())
         kept = record.intended(run, directory, storage, self._cgroup(config))
         try:
-            self._save(kept)
+            self._records.save(kept)
             await asyncio.to_thread(self._prepare, config, kept, may_run)
             started = await self._conmon.create(bundle.order(config, directory))
             kept = record.with_processes(kept, started)
-            self._save(kept)
+            self._records.save(kept)
         except conmon.CreateFailedError as failure:
             await self._give_up(kept, failure.message)
             raise
@@ -303,7 +295,7 @@ class OciRuntime:
         if not await asyncio.to_thread(orphan.kill_all, kept.run.id):
             raise RuntimeFailedError(f"processes of container {kept.run.id} cannot be ended")
         self.kill(kept.run.id)
-        await self._call("delete", "-f", kept.run.id)
+        await self._program.call("delete", "-f", kept.run.id)
 
     async def _give_up(self, kept: record.Record, words: str) -> None:
         """Note a run that never came to be, and clean what was made for it."""
@@ -315,25 +307,25 @@ class OciRuntime:
             exit_code=128,
             error=words,
         )
-        self._note(kept)
+        self._records.note(kept)
         await self.remove(kept.run.id)
 
     async def _begin(self, kept: record.Record) -> record.Record:
         """Let a created container run. One that ended meanwhile is what its exit file tells."""
         run_id = kept.run.id
         ended = self._ends.get(run_id)
-        done = await self._call("start", run_id)
+        done = await self._program.call("start", run_id)
         now = self._records[run_id]
         if done.code == 0 and now.run.state == "created":
             now = record.with_run(now, state="running", started_at=self._clock.now())
-            self._note(now)
+            self._records.note(now)
         elif done.code != 0:
             words = " ".join(done.errors.decode(errors="replace").split())
             self.kill(run_id)
-            await self._call("delete", "-f", run_id)
+            await self._program.call("delete", "-f", run_id)
             if ended is not None:
                 await ended.wait()
-            self._note(record.with_run(self._records[run_id], error=words, exit_code=128))
+            self._records.note(record.with_run(self._records[run_id], error=words, exit_code=128))
             raise RuntimeFailedError(f"failed to start the container: {words}", "RunContainerError")
         return now
 
@@ -351,19 +343,23 @@ class OciRuntime:
             "uts": str(pinned / "uts"),
         }
         directory, storage = Path(kept.bundle), Path(kept.storage)
-        bundle.make(config, directory, storage, namespaces=namespaces, machine=self._machine)
+        bundle.make(
+            config,
+            bundle.Place(directory, storage),
+            namespaces=namespaces,
+            machine=self._machine,
+            finish=self._finish,
+        )
+
+    def _finish(self, built: dict[str, Any]) -> None:
+        """What only some runtimes understand."""
+        if self._found.name == "crun":
+            self._filters.annotate(built)
 
     def _clean(self, kept: record.Record) -> None:
         bundle.remove(Path(kept.bundle), Path(kept.storage))
         (self._conmon.sockets / kept.run.id).unlink(missing_ok=True)
-        shutil.rmtree(self._conmon.state / kept.run.id, ignore_errors=True)
-
-    async def _call(self, *words: str) -> process.Done:
-        command = [self._found.program, "--root", str(self._conmon.state), *words]
-        try:
-            return await process.run(command, timeout_s=60)
-        except TimeoutError:
-            return process.Done(-1, b"", b"the runtime did not answer in time")
+        shutil.rmtree(self._program.state / kept.run.id, ignore_errors=True)
 
     # -- endings --------------------------------------------------------------------------------
 
@@ -401,7 +397,7 @@ class OciRuntime:
             oom_killed=conmon.was_oom_killed(Path(kept.bundle)),
             lost=told is None,
         )
-        self._note(kept)
+        self._records.note(kept)
         if container_id in self._ends:
             self._ends.pop(container_id).set()
         self._on_exit(kept.run)
@@ -424,21 +420,21 @@ class OciRuntime:
         if kept is None or kept.run.cleaned:
             return
         assert kept.run.state == "exited", "only a run that has ended can be removed"
-        await self._call("delete", "-f", container_id)
+        await self._program.call("delete", "-f", container_id)
         await asyncio.to_thread(self._clean, kept)
-        self._note(record.with_run(kept, cleaned=True))
+        self._records.note(record.with_run(kept, cleaned=True))
 
     async def drop(self, container_id: str) -> None:
         """Forget a cleaned run, and its log."""
-        kept = self._records.pop(container_id, None)
+        kept = self._records.pop(container_id)
         if kept is not None:
             await asyncio.to_thread(bundle.drop, self._pod_dir(kept.run.pod_uid), kept.run)
 
     async def forget(self, uid: str) -> None:
         """Remove every trace of a pod whose containers and sandbox are gone."""
-        for kept in self._of(uid):
+        for kept in self._records.of(uid):
             await self.remove(kept.run.id)
-            self._records.pop(kept.run.id, None)
+            self._records.pop(kept.run.id)
         await asyncio.to_thread(self._erase, uid)
 
     def _erase(self, uid: str) -> None:
@@ -458,9 +454,8 @@ class OciRuntime:
             raise RuntimeFailedError("container not running")
         directory, name = Path(kept.bundle), f"exec-{self._token()}"
         told = bundle.write_process(directory, name, command, tty=tty)
-        words = [self._found.program, "--root", str(self._conmon.state), "exec"]
-        words += ["--process", str(told), "--pid-file", str(directory / name), container_id]
-        return words, directory / name
+        files = ["--process", str(told), "--pid-file", str(directory / name)]
+        return self._program.command("exec", *files, container_id), directory / name
 
     async def run_in(
         self, container_id: str, command: Sequence[str], timeout_s: float

@@ -6,8 +6,10 @@ One file per run below `<state>/pods/<uid>/containers/`, replaced as a whole.
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+
+import orjson
 
 from petset.node import kernel
 from petset.node.runtime.base import Run
@@ -67,9 +69,13 @@ def file_of(pod_dir: Path, run: Run) -> Path:
 def save(pod_dir: Path, record: Record) -> None:
     """Write the record; readers see the old or the new one, never half of it."""
     file = file_of(pod_dir, record.run)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_suffix(".new")
-    fresh.write_text(json.dumps(asdict(record)))
+    fresh = Path(f"{file}.new")
+    data = orjson.dumps(record)
+    try:
+        fresh.write_bytes(data)
+    except FileNotFoundError:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_bytes(data)
     fresh.replace(file)
 
 

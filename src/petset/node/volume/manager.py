@@ -240,9 +240,10 @@ class NodeVolumes:
 
     def _unmount(self, uid: str, fenced: Sequence[str]) -> None:
         root = self._pod_dir(uid) / "volumes"
-        for point in kernel.mounts_below(root):
-            kernel.unmount(point)
-        shutil.rmtree(root, ignore_errors=True)
+        if root.exists():
+            for point in kernel.mounts_below(root):
+                kernel.unmount(point)
+            shutil.rmtree(root, ignore_errors=True)
         for path in {*fenced, *self._intended(uid)}:
             fence.release(Path(path), self._records(uid))
         self._file(uid).unlink(missing_ok=True)
