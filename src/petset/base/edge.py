@@ -24,10 +24,13 @@ log = logging.getLogger(__name__)
 TLS_BUFFER_BYTES = 32 * 1024
 """Read buffer of a TLS connection on plain asyncio; its own default costs 220 KB more each."""
 
-SLOT_S = 0.5
+SLOT_S = 0.05
 """A handshake gives its slot back after this long: slow peers must not keep others out."""
 
 BACKLOG = 1024
+PLAIN_BYTES_MAX = 64 * 1024
+_METHODS = (b"GET /", b"HEAD ", b"POST ", b"PUT /", b"PATCH", b"DELET", b"OPTIO")
+_NOT_TLS = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 KEEPALIVE_S = 60
 _ACCEPT_PAUSE_S = 0.2
 
@@ -125,6 +128,9 @@ class Edge:
         try:
             async with asyncio.timeout(self.limits.handshake_s):
                 await _readable(sock)
+            if _speaks_plain_http(sock):
+                _say_it_is_tls(sock)
+                return
             await self._shake_hands(sock, context)
         except (OSError, TimeoutError) as error:
             log.debug("TLS handshake failed: %s", error)
@@ -189,6 +195,21 @@ class _Slot:
         if self._slots is not None:
             self._slots.release()
             self._slots = None
+
+
+def _speaks_plain_http(sock: socket.socket) -> bool:
+    """Whether the peer's first bytes are a request line: no TLS record begins so."""
+    first = sock.recv(5, socket.MSG_PEEK)
+    return len(first) == 5 and first.startswith(_METHODS)
+
+
+def _say_it_is_tls(sock: socket.socket) -> None:
+    """Tell a peer that took this port for a plain one, and close."""
+    try:
+        sock.recv(PLAIN_BYTES_MAX)  # what is left unread would reset the connection
+        sock.send(_NOT_TLS)
+    finally:
+        sock.close()
 
 
 async def _readable(sock: socket.socket) -> None:

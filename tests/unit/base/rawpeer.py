@@ -91,11 +91,12 @@ async def front(
     ssl: tls.SSLContext | None = None,
     on_refuse: Callable[[int, str], Response] = edge.plain_refusal,
     at_once: AtOnce | None = None,
+    within_s: float = 20,
 ) -> AsyncIterator[Front]:
     served = await edge.serve(handler, limits=limits, ssl=ssl, on_refuse=on_refuse, at_once=at_once)
     made = Front(served)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(within_s):
             yield made
     finally:
         for peer in made.peers:
