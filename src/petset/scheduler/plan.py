@@ -1,11 +1,14 @@
 """The decision: which node a pod goes to. Pure: equal inputs, equal answers.
 
 Invariant: filters only exclude, scores only rank; both see the same World.
+Invariant: of a large cluster only a part is looked at, each time from where the last look ended;
+what LOCAL filters and points say of a node is remembered for pods alike until the node changes.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from petset.scheduler.plugins import (
     affinity,
@@ -19,6 +22,7 @@ from petset.scheduler.plugins import (
     unsupported,
     volumes,
 )
+from petset.scheduler.plugins.info import shape_of
 from petset.scheduler.plugins.types import (
     Check,
     NodeInfo,
@@ -29,14 +33,19 @@ from petset.scheduler.plugins.types import (
     World,
 )
 
-FILTERS: Mapping[str, Prepare] = {
-    "unsupported": unsupported.prepare,
+LOCAL: Mapping[str, Prepare] = {
     "unschedulable": unschedulable.prepare,
     "nodename": nodename.prepare,
     "taints": taints.prepare,
     "nodeselector": nodeselector.prepare,
     "ports": ports.prepare,
     "fit": fit.prepare,
+}
+"""Filters that look at nothing but one node and the `shape_of` the pod."""
+
+FILTERS: Mapping[str, Prepare] = {
+    "unsupported": unsupported.prepare,
+    **LOCAL,
     "volumes": volumes.prepare,
     "spread": spread.prepare,
     "affinity": affinity.prepare,
@@ -51,10 +60,11 @@ SCORES: Sequence[tuple[int, Score]] = (
     (2, nodeselector.score),
     (2, spread.score),
     (2, affinity.score),
-    (1, fit.score),
-    (1, fit.balance),
 )
-"""Weights as upstream's defaults (images are not scored)."""
+"""Weights as upstream's defaults (images are not scored); `fit.points` come with weight 1."""
+
+ENOUGH_MIN = 100
+"""In clusters of fewer nodes every node is looked at."""
 
 Draw = Callable[[int], int]
 """Draws a number from 0 to below its argument: how ties are broken."""
@@ -62,10 +72,15 @@ Draw = Callable[[int], int]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The pod goes to `node`; `volumes` says what that means for its unbound claims."""
+    """The pod goes to `node`; `volumes` says what that means for its unbound claims.
+
+    Attributes:
+        looked_at: how many nodes were looked at.
+    """
 
     node: str
     volumes: volumes.Choice
+    looked_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +89,33 @@ class Unschedulable:
 
     message: str
     filters: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What LOCAL says of a node: the filter that excludes it and why, or the node's points."""
+
+    refused_by: str = ""
+    reasons: Sequence[str] = ()
+    points: float = 0.0
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a look at the nodes has found; `feasible` with the points that each has by itself."""
+
+    feasible: list[NodeInfo] = field(default_factory=list)
+    points: dict[str, float] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+    filters: set[str] = field(default_factory=set)
+    looked_at: int = 0
+
+
+def enough(count: int) -> int:
+    """How many feasible nodes of `count` are enough to choose from (upstream's formula)."""
+    if count < ENOUGH_MIN:
+        return count
+    return max(ENOUGH_MIN, count * max(5, 50 - count // 125) // 100)
 
 
 def plan(pod: PodInfo, world: World, draw: Draw) -> Placement | Unschedulable:
@@ -90,12 +132,12 @@ def plan(pod: PodInfo, world: World, draw: Draw) -> Placement | Unschedulable:
                 pass
             case check:
                 checks.append((name, check))
-    feasible, reasons, filters = _filter(checks, world.nodes)
-    if not feasible:
-        counts = [f"{count} {reason}" for reason, count in reasons.items()]
-        return Unschedulable(_message(len(world.nodes), sorted(counts)), filters)
-    best = _best(pod, world, feasible, draw)
-    return Placement(best.name, volumes.choose(pod, world, best))
+    found = _look(pod, world, checks)
+    if not found.feasible:
+        counts = [f"{count} {reason}" for reason, count in found.reasons.items()]
+        return Unschedulable(_message(len(world.nodes), sorted(counts)), frozenset(found.filters))
+    best = _best(pod, world, found, draw)
+    return Placement(best.name, volumes.choose(pod, world, best), found.looked_at)
 
 
 def _message(count: int, reasons: Sequence[str]) -> str:
@@ -103,30 +145,48 @@ def _message(count: int, reasons: Sequence[str]) -> str:
     return f"0/{count} nodes are available: {', '.join(reasons)}."
 
 
-def _filter(
-    checks: Sequence[tuple[str, Check]], nodes: Sequence[NodeInfo]
-) -> tuple[list[NodeInfo], Counter[str], frozenset[str]]:
-    feasible: list[NodeInfo] = []
-    reasons: Counter[str] = Counter()
-    filters: set[str] = set()
-    for node in nodes:
-        for name, check in checks:
-            if found := check(node):
-                reasons.update(found)
-                filters.add(name)
+def _look(pod: PodInfo, world: World, checks: Sequence[tuple[str, Check]]) -> _Found:
+    """Look at nodes until enough are feasible."""
+    local = [(name, check) for name, check in checks if name in LOCAL]
+    wide = [(name, check) for name, check in checks if name not in LOCAL]
+    found, wanted = _Found(), enough(len(world.nodes))
+    start = world.start % len(world.nodes)
+    turned = itertools.chain(world.nodes[start:], world.nodes[:start])
+    verdicts = world.memory.recall(
+        ("local", shape_of(pod)), turned, lambda node: _judge(pod, node, local)
+    )
+    for node, verdict in verdicts:
+        found.looked_at += 1
+        refused_by, reasons = verdict.refused_by, verdict.reasons
+        for name, check in wide if not refused_by else ():
+            if reasons := check(node):
+                refused_by = name
                 break
-        else:
-            feasible.append(node)
-    return feasible, reasons, frozenset(filters)
+        if refused_by:
+            found.reasons.update(reasons)
+            found.filters.add(refused_by)
+            continue
+        found.feasible.append(node)
+        found.points[node.name] = verdict.points
+        if len(found.feasible) == wanted:
+            break
+    return found
 
 
-def _best(pod: PodInfo, world: World, feasible: Sequence[NodeInfo], draw: Draw) -> NodeInfo:
-    if len(feasible) == 1:
-        return feasible[0]
-    totals = dict.fromkeys((node.name for node in feasible), 0.0)
+def _judge(pod: PodInfo, node: NodeInfo, checks: Sequence[tuple[str, Check]]) -> _Verdict:
+    for name, check in checks:
+        if reasons := check(node):
+            return _Verdict(name, reasons)
+    return _Verdict(points=fit.points(pod, node))
+
+
+def _best(pod: PodInfo, world: World, found: _Found, draw: Draw) -> NodeInfo:
+    if len(found.feasible) == 1:
+        return found.feasible[0]
+    totals = found.points
     for weight, score in SCORES:
-        for name, points in (score(pod, world, feasible) or {}).items():
+        for name, points in (score(pod, world, found.feasible) or {}).items():
             totals[name] += weight * points
-    top = max(totals.values())
-    winners = [node for node in feasible if totals[node.name] >= top - 1e-9]
+    top = max(totals.values()) - 1e-9
+    winners = [node for node in found.feasible if totals[node.name] >= top]
     return winners[draw(len(winners))]

@@ -87,6 +87,7 @@ class Scheduler:
         if isinstance(decision, Unschedulable):
             self._refuse(entry, decision.filters, decision.message)
             return
+        self._state.looked_at(decision.looked_at)
         self._state.assume(info, decision.node, decision.volumes)
         self._queue.wake("pod-placed")
         group.create_task(self._place(entry, info, decision), name="scheduler-bind")

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from petset.api import meta
 from petset.api.meta import Obj
-from petset.scheduler.plugins.info import node_info, pod_info
-from petset.scheduler.plugins.types import NodeInfo, PodInfo, World
+from petset.scheduler.plugins.info import node_info, pod_info, with_pods, without_pod
+from petset.scheduler.plugins.types import Memory, Nodes, PodInfo, World
 from petset.scheduler.plugins.volumes import SELECTED_NODE, Choice
 
 FINISHED = ("Succeeded", "Failed")
@@ -29,11 +29,11 @@ class State:
     """Nodes, the pods on them, and volumes, kept up to date change by change."""
 
     def __init__(self) -> None:
-        self._nodes: dict[str, Obj] = {}
         self._placed: dict[str, str] = {}
         self._pods: dict[str, dict[str, PodInfo]] = {}
-        self._infos: dict[str, NodeInfo] = {}
-        self._ordered: tuple[NodeInfo, ...] | None = None
+        self._nodes = Nodes()
+        self._memory = Memory()
+        self._start = 0
         self._users: dict[str, frozenset[str]] = {}
         self._selected: dict[str, str] = {}
         self._reserved: dict[str, str] = {}
@@ -45,33 +45,47 @@ class State:
 
     def world(self) -> World:
         """The present picture. Valid until the next change."""
-        if self._ordered is None:
-            self._ordered = tuple(self._info(name) for name in sorted(self._nodes))
         return World(
-            self._ordered,
+            self._nodes,
             claims=self.claims,
             volumes=self.volumes,
             classes=self.classes,
             namespaces=self.namespaces,
             claim_users=self._users,
             reserved=self._reserved,
+            start=self._start,
+            memory=self._memory,
         )
+
+    def looked_at(self, count: int) -> None:
+        """So many nodes were looked at for a pod: the next look begins behind them."""
+        self._start = (self._start + count) % max(1, len(self._nodes))
 
     def set_node(self, name: str, node: Obj | None) -> None:
         """A node came, changed or went."""
         if node is None:
-            self._nodes.pop(name, None)
+            self._nodes.remove(name)
         else:
-            self._nodes[name] = node
-        self._dirty(name)
+            self._nodes.put(node_info(node, self._pods.get(name, {}).values()))
+
+    def set_namespace(self, name: str, labels: dict[str, str] | None) -> None:
+        """A namespace came, changed or went."""
+        if labels is None:
+            self.namespaces.pop(name, None)
+        else:
+            self.namespaces[name] = labels
+        self._memory = Memory()  # affinity terms may select namespaces by labels
 
     def set_pod(self, pod: Obj) -> None:
         """A pod is on a node (by the API), or has finished there."""
-        uid = meta.uid_of(pod)
+        uid, node = meta.uid_of(pod), node_of(pod)
         self.assumed.pop(uid, None)
-        self._lift(uid)
-        if not is_finished(pod):
-            self._put(pod_info(pod), node_of(pod))
+        known = self._pods.get(node, {}).get(uid)
+        if is_finished(pod):
+            self._lift(uid)
+        elif known is None or not _counts_alike(known.pod, pod):
+            self._lift(uid)
+            self._put(pod_info(pod), node)
 
     def remove_pod(self, uid: str) -> None:
         """A pod is gone."""
@@ -119,7 +133,8 @@ class State:
         self._placed[pod.uid] = node
         self._pods.setdefault(node, {})[pod.uid] = pod
         self._count_users(pod.claims, pod.uid, there=True)
-        self._dirty(node)
+        if (info := self._nodes.get(node)) is not None:
+            self._nodes.put(with_pods(info, (pod,)))
 
     def _lift(self, uid: str) -> None:
         node = self._placed.pop(uid, None)
@@ -129,7 +144,8 @@ class State:
         if not self._pods[node]:
             del self._pods[node]
         self._count_users(pod.claims, uid, there=False)
-        self._dirty(node)
+        if (info := self._nodes.get(node)) is not None:
+            self._nodes.put(without_pod(info, uid))
 
     def _count_users(self, claims: Iterable[str], uid: str, *, there: bool) -> None:
         for key in claims:
@@ -140,13 +156,12 @@ class State:
             else:
                 self._users.pop(key, None)
 
-    def _dirty(self, name: str) -> None:
-        self._infos.pop(name, None)
-        self._ordered = None
 
-    def _info(self, name: str) -> NodeInfo:
-        info = self._infos.get(name)
-        if info is None:
-            info = node_info(self._nodes[name], self._pods.get(name, {}).values())
-            self._infos[name] = info
-        return info
+def _counts_alike(one: Obj, other: Obj) -> bool:
+    """Whether nothing that others look at differs between two states of a pod."""
+    spec, new = one.get("spec") or {}, other.get("spec") or {}
+    return (
+        meta.is_deleting(one) == meta.is_deleting(other)
+        and meta.labels_of(one) == meta.labels_of(other)
+        and {**spec, "nodeName": ""} == {**new, "nodeName": ""}
+    )

@@ -53,12 +53,12 @@ class Watch:
         name = meta.name_of(new or old or {})
         if new is not None and old is not None and meta.labels_of(old) == meta.labels_of(new):
             return
-        _file(self._state.namespaces, name, None if new is None else dict(meta.labels_of(new)))
+        self._state.set_namespace(name, None if new is None else dict(meta.labels_of(new)))
         self._queue.wake("namespace")
 
     def _on_node(self, old: Obj | None, new: Obj | None) -> None:
-        self._state.set_node(meta.name_of(new or old or {}), new)
         if old is None or new is None or _offers(old) != _offers(new):
+            self._state.set_node(meta.name_of(new or old or {}), new)
             self._queue.wake("node")
 
     def _on_volume(self, old: Obj | None, new: Obj | None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from petset.scheduler.plugins.info import node_info, pod_info
-from petset.scheduler.plugins.types import NodeInfo, PodInfo, World
+from petset.scheduler.plugins.types import NodeInfo, Nodes, PodInfo, World
 
 Obj = dict[str, Any]
 
@@ -56,7 +56,7 @@ def holding(node: Obj, *pods: Obj) -> NodeInfo:
 
 
 def world(*nodes: NodeInfo, **more: Any) -> World:
-    return World(tuple(nodes), **more)
+    return World(Nodes(nodes), **more)
 
 
 def make_claim(name: str = "data", *, annotations: Obj | None = None, **spec: Any) -> Obj:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from petset.scheduler.plan import Placement, Unschedulable, plan
+from petset.scheduler.plan import Placement, Unschedulable, enough, plan
 from petset.scheduler.plugins.types import World
 from tests.unit.scheduler.objects import (
     asking,
@@ -392,3 +392,22 @@ def test_ties_are_broken_by_the_draw_alone() -> None:
     cluster = world(holding(make_node("n1")), holding(make_node("n2")), holding(make_node("n3")))
     picks = [plan(info(make_pod()), cluster, draw) for draw in (first, second, last)]
     assert [p.node for p in picks if isinstance(p, Placement)] == ["n1", "n2", "n3"]
+
+
+def test_of_a_large_cluster_a_part_is_looked_at_and_the_next_look_goes_on_there() -> None:
+    nodes = [holding(make_node(f"n{i:03}")) for i in range(200)]
+    for draw, node in ((first, "n150"), (last, "n049")):
+        decision = plan(info(make_pod()), world(*nodes, start=150), draw)
+        assert isinstance(decision, Placement)
+        assert (decision.node, decision.looked_at) == (node, 100)
+
+
+def test_all_of_a_large_cluster_is_looked_at_before_a_pod_is_refused() -> None:
+    cordoned = [holding(make_node(f"n{i:03}", unschedulable=True)) for i in range(150)]
+    assert refused(make_pod(), world(*cordoned)).startswith("0/150 nodes are available: 150 node")
+    assert placed(make_pod(), world(*cordoned, holding(make_node("n999")))).node == "n999"
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(99, 99), (100, 100), (1000, 420), (6000, 300)])
+def test_how_many_nodes_are_enough_follows_upstream(count: int, wanted: int) -> None:
+    assert enough(count) == wanted

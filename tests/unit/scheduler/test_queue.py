@@ -93,3 +93,12 @@ async def test_a_removed_pod_does_not_come() -> None:
     queue.remove("uid-a")
     assert await taken(queue) == "b"
     assert len(queue) == 1
+
+
+async def test_a_change_of_a_claim_does_not_wake_who_waits_for_something_else() -> None:
+    queue = Queue()
+    queue.put(pod("a", volumes=using("one")))
+    await refuse_next(queue, "taints")
+    queue.wake("claim", claim="default/one")
+    assert await nothing_ready(queue)
+    queue.close()

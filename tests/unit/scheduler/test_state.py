@@ -1,6 +1,15 @@
+from petset.scheduler.plugins.types import HOSTNAME, ZONE
 from petset.scheduler.plugins.volumes import SELECTED_NODE, Choice
 from petset.scheduler.state import State
-from tests.unit.scheduler.objects import asking, info, make_claim, make_node, make_pod, using
+from tests.unit.scheduler.objects import (
+    asking,
+    info,
+    make_claim,
+    make_node,
+    make_pod,
+    owned,
+    using,
+)
 
 
 def test_an_assumed_pod_takes_its_room_at_once() -> None:
@@ -54,6 +63,27 @@ def test_a_chosen_node_shows_on_the_claim_before_the_api_has_it() -> None:
 def test_pods_of_a_node_that_comes_back_are_still_counted() -> None:
     state = State()
     state.set_pod(make_pod("a", nodeName="n1"))
-    assert state.world().nodes == ()
+    assert not state.world().nodes
     state.set_node("n1", make_node("n1"))
     assert [p.name for p in state.world().nodes[0].pods] == ["a"]
+
+
+def test_the_picture_kept_change_by_change_is_the_one_made_anew() -> None:
+    state = State()
+    zones = {"n1": "a", "n2": "a", "n3": "b"}
+    for name, zone in zones.items():
+        state.set_node(name, make_node(name, labels={ZONE: zone}))
+    pods = [owned(make_pod(f"p{i}", containers=asking("1", "1Gi")), "web") for i in range(6)]
+    for i, pod in enumerate(pods):
+        state.assume(info(pod), f"n{i % 3 + 1}", Choice())
+    going = {**pods[1], "metadata": {**pods[1]["metadata"], "deletionTimestamp": "t"}}
+    state.set_pod({**going, "spec": {**going["spec"], "nodeName": "n2"}})
+    state.remove_pod("uid-p0")
+    state.set_node("n3", make_node("n3", labels={ZONE: "a"}))
+    nodes = state.world().nodes
+    assert [n.requested["cpu"] for n in nodes] == [1000, 2000, 2000]
+    assert nodes.owned("uid-web", ZONE) == {"a": 4}
+    assert nodes.owned("uid-web", HOSTNAME) == {"n1": 1, "n2": 1, "n3": 2}
+    state.set_node("n2", None)
+    assert [n.name for n in state.world().nodes] == ["n1", "n3"]
+    assert nodes.owned("uid-web", HOSTNAME) == {"n1": 1, "n3": 2}

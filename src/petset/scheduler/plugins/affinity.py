@@ -99,7 +99,7 @@ def _met(places: Places, key: str, node: NodeInfo) -> bool:
 def _unwelcome(pod: PodInfo, world: World) -> Places:
     """The places that pods already running keep clear of such a pod."""
     places: Places = Counter()
-    for node in world.nodes:
+    for node in world.nodes.picky.values():
         for other in node.picky:
             _add(places, (t for t in other.terms.anti_affinity if matches(t, pod, world)), node)
     return places
@@ -109,7 +109,7 @@ def score(pod: PodInfo, world: World, nodes: Sequence[NodeInfo]) -> Scores | Non
     """Preferred terms of the pod, and those of the pods that are there."""
     weights: Counter[Pair] = Counter()
     choosy = bool(pod.terms.preferred or pod.terms.anti_preferred)
-    for node in world.nodes:
+    for node in world.nodes if choosy else world.nodes.picky.values():
         for other in node.pods if choosy else node.picky:
             _weigh(weights, pod, other, _place_of(node), world)
     if not weights:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from petset.scheduler.plugins.types import Amounts, Check, NodeInfo, PodInfo, Scores, World
+from petset.scheduler.plugins.types import Amounts, Check, NodeInfo, PodInfo, World
 
 SCORED = ("cpu", "memory")
 
@@ -25,27 +25,20 @@ def prepare(pod: PodInfo, world: World) -> Check | None:
     return check
 
 
-def score(pod: PodInfo, world: World, nodes: Sequence[NodeInfo]) -> Scores:
-    """Most left over, in percent of what the node has, mean of cpu and memory."""
-    del world
-    return {node.name: _left(pod.usage, node) for node in nodes}
+def points(pod: PodInfo, node: NodeInfo) -> float:
+    """How good a node is by itself: much left over, and cpu and memory used to the same part.
 
-
-def balance(pod: PodInfo, world: World, nodes: Sequence[NodeInfo]) -> Scores:
-    """Evenness of cpu and memory use: 100 when both are used to the same part."""
-    del world
-    return {node.name: _evenness(pod.usage, node) for node in nodes}
-
-
-def _left(usage: Amounts, node: NodeInfo) -> float:
-    parts = [p for p in (_used(name, usage, node) for name in SCORED) if p is not None]
-    return sum(100.0 * max(0.0, 1.0 - p) for p in parts) / len(parts) if parts else 0.0
-
-
-def _evenness(usage: Amounts, node: NodeInfo) -> float:
-    parts = [min(1.0, p) for p in (_used(name, usage, node) for name in SCORED) if p is not None]
+    The first is in percent of what the node has, mean of cpu and memory; the second is 100 when
+    both are used alike.
+    """
+    parts = [p for p in (_used(name, pod.usage, node) for name in SCORED) if p is not None]
     if not parts:
         return 0.0
+    left = sum(100.0 * max(0.0, 1.0 - p) for p in parts) / len(parts)
+    return left + _evenness([min(1.0, p) for p in parts])
+
+
+def _evenness(parts: Sequence[float]) -> float:
     mean = sum(parts) / len(parts)
     return 100.0 * (1.0 - math.sqrt(sum((p - mean) ** 2 for p in parts) / len(parts)))
 

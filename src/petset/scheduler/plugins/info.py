@@ -2,6 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import orjson
 
 from petset.api import meta, quantity
 from petset.api.meta import Obj
@@ -33,6 +36,21 @@ def pod_info(pod: Obj) -> PodInfo:
         claims=claims_of(pod),
         owner_uid=(owner or {}).get("uid") or "",
     )
+
+
+def shape_of(pod: PodInfo) -> bytes:
+    """All of a pod that decides how it fits one node by itself: equal for pods of one template."""
+    spec = pod.spec
+    told = (
+        spec.get("nodeName"),
+        spec.get("nodeSelector"),
+        (spec.get("affinity") or {}).get("nodeAffinity"),
+        spec.get("tolerations"),
+        pod.requests,
+        pod.usage,
+        pod.ports,
+    )
+    return orjson.dumps(told)
 
 
 def amounts(raw: Mapping[str, object] | None) -> dict[str, int]:
@@ -78,9 +96,9 @@ def _container(container: Obj, least: Amounts | None) -> Amounts:
     return {**least, **own} if least else own
 
 
-def _add(total: dict[str, int], more: Amounts) -> None:
+def _add(total: dict[str, int], more: Amounts, sign: int = 1) -> None:
     for name, amount in more.items():
-        total[name] = total.get(name, 0) + amount
+        total[name] = total.get(name, 0) + sign * amount
 
 
 def _raise(total: dict[str, int], other: Amounts) -> None:
@@ -147,21 +165,40 @@ def _term(raw: Obj, pod: Obj, weight: int = 0) -> Term:
 
 def node_info(node: Obj, pods: Iterable[PodInfo]) -> NodeInfo:
     """`node` with the pods that are on it."""
-    there = tuple(pods)
-    requested: dict[str, int] = {}
-    usage: dict[str, int] = {}
-    for pod in there:
-        _add(requested, pod.requests)
-        _add(usage, pod.usage)
     status = node.get("status") or {}
-    return NodeInfo(
+    empty = NodeInfo(
         node=node,
         name=meta.name_of(node),
         labels=meta.labels_of(node),
         allocatable=amounts(status.get("allocatable") or status.get("capacity")),
-        pods=there,
-        requested=requested,
-        usage=usage,
-        picky=tuple(pod for pod in there if pod.terms),
-        owned=Counter(p.owner_uid for p in there if p.owner_uid and not meta.is_deleting(p.pod)),
+        pods=(),
+        requested={},
+        usage={},
+        taints=(node.get("spec") or {}).get("taints") or (),
     )
+    return with_pods(empty, pods)
+
+
+def with_pods(node: NodeInfo, more: Iterable[PodInfo]) -> NodeInfo:
+    """The node with `more` pods on it."""
+    added = tuple(more)
+    return _with(node, (*node.pods, *added), added, 1)
+
+
+def without_pod(node: NodeInfo, uid: str) -> NodeInfo:
+    """The node without one of its pods."""
+    gone = tuple(pod for pod in node.pods if pod.uid == uid)
+    return _with(node, tuple(pod for pod in node.pods if pod.uid != uid), gone, -1)
+
+
+def _with(
+    node: NodeInfo, pods: tuple[PodInfo, ...], changed: Iterable[PodInfo], sign: int
+) -> NodeInfo:
+    requested, usage, owned = dict(node.requested), dict(node.usage), Counter(node.owned)
+    for pod in changed:
+        _add(requested, pod.requests, sign)
+        _add(usage, pod.usage, sign)
+        if pod.owner_uid and not meta.is_deleting(pod.pod):
+            owned[pod.owner_uid] += sign
+    picky = tuple(pod for pod in pods if pod.terms)
+    return replace(node, pods=pods, requested=requested, usage=usage, picky=picky, owned=+owned)

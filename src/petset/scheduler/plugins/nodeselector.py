@@ -61,6 +61,12 @@ def node_allowed(spec: Obj, labels: Mapping[str, str], name: str) -> bool:
     return required is None or selector_matches(required, labels, name)
 
 
+def picks_nodes(spec: Obj) -> bool:
+    """Whether a pod spec excludes nodes at all."""
+    required = "requiredDuringSchedulingIgnoredDuringExecution" in _affinity(spec)
+    return required or bool(spec.get("nodeSelector"))
+
+
 def _affinity(spec: Obj) -> Obj:
     return (spec.get("affinity") or {}).get("nodeAffinity") or {}
 
@@ -69,8 +75,7 @@ def prepare(pod: PodInfo, world: World) -> Check | None:
     """Refuse nodes that nodeSelector or required node affinity exclude."""
     del world
     spec = pod.spec
-    required = "requiredDuringSchedulingIgnoredDuringExecution" in _affinity(spec)
-    if not spec.get("nodeSelector") and not required:
+    if not picks_nodes(spec):
         return None
 
     def check(node: NodeInfo) -> Sequence[str]:

@@ -13,14 +13,20 @@ from petset.api import meta
 from petset.api.meta import Obj
 from petset.api.selectors import NOTHING, LabelSelector
 from petset.scheduler.plugins.labels import joined
-from petset.scheduler.plugins.nodeselector import node_allowed
+from petset.scheduler.plugins.nodeselector import node_allowed, picks_nodes
 from petset.scheduler.plugins.taints import tolerated
-from petset.scheduler.plugins.types import Check, NodeInfo, PodInfo, Scores, World
+from petset.scheduler.plugins.types import (
+    HOSTNAME,
+    ZONE,
+    Check,
+    NodeInfo,
+    PodInfo,
+    Scores,
+    World,
+)
 
 SKEWED = "node(s) didn't match pod topology spread constraints"
 UNLABELLED = "node(s) didn't match pod topology spread constraints (missing required label)"
-HOSTNAME = "kubernetes.io/hostname"
-ZONE = "topology.kubernetes.io/zone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ def prepare(pod: PodInfo, world: World) -> Check | None:
     if not constraints:
         return None
     eligible = [n for n in world.nodes if all(c.key in n.labels for c in constraints)]
-    counted = [(c, _domains(c, pod, eligible)) for c in constraints]
+    counted = [(c, _domains(c, pod, world, eligible)) for c in constraints]
 
     def check(node: NodeInfo) -> Sequence[str]:
         for constraint, domains in counted:
@@ -90,23 +96,29 @@ def _skew(constraint: Constraint, domains: Counter[str], value: str, pod: PodInf
     return domains.get(value, 0) + own - lowest
 
 
-def _domains(constraint: Constraint, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Counter[str]:
+def _domains(
+    constraint: Constraint, pod: PodInfo, world: World, nodes: Sequence[NodeInfo]
+) -> Counter[str]:
     """Pods counted per value of the constraint's key, empty domains included."""
     domains: Counter[str] = Counter()
-    for node in nodes:
-        value = node.labels.get(constraint.key)
-        if value is None or not _included(constraint, pod, node):
-            continue
+    picks = picks_nodes(pod.spec)
+
+    def count(node: NodeInfo) -> int:
         if constraint.owner_uid:
-            domains[value] += node.owned.get(constraint.owner_uid, 0)
-        else:
-            domains[value] += sum(constraint.counts(p, pod.namespace) for p in node.pods)
+            return node.owned.get(constraint.owner_uid, 0)
+        return sum(constraint.counts(p, pod.namespace) for p in node.pods)
+
+    subject = ("spread", pod.namespace, constraint.owner_uid, constraint.selector)
+    for node, there in world.memory.recall(subject, nodes, count):
+        value = node.labels.get(constraint.key)
+        if value is not None and _included(constraint, pod, node, picks=picks):
+            domains[value] += there
     return domains
 
 
-def _included(constraint: Constraint, pod: PodInfo, node: NodeInfo) -> bool:
+def _included(constraint: Constraint, pod: PodInfo, node: NodeInfo, *, picks: bool) -> bool:
     """Whether the node counts as a domain for the pod, by the constraint's policies."""
-    if constraint.honor_affinity and not node_allowed(pod.spec, node.labels, node.name):
+    if picks and constraint.honor_affinity and not node_allowed(pod.spec, node.labels, node.name):
         return False
     if not constraint.honor_taints:
         return True
@@ -128,8 +140,15 @@ def score(pod: PodInfo, world: World, nodes: Sequence[NodeInfo]) -> Scores | Non
         return None
     crowd = {node.name: 0.0 for node in nodes if defaults or _labelled(soft, node)}
     for constraint in soft:
-        _add_crowd(crowd, constraint, pod, (world.nodes, nodes))
+        _add_crowd(crowd, constraint, _crowds(constraint, pod, world), nodes)
     return _fewest_best(crowd, nodes)
+
+
+def _crowds(constraint: Constraint, pod: PodInfo, world: World) -> Mapping[str, int]:
+    """Pods counted per value of the constraint's key; empty domains may be left out."""
+    if constraint.owner_uid and not picks_nodes(pod.spec):
+        return world.nodes.owned(constraint.owner_uid, constraint.key)
+    return _domains(constraint, pod, world, world.nodes)
 
 
 def _labelled(constraints: Sequence[Constraint], node: NodeInfo) -> bool:
@@ -139,18 +158,16 @@ def _labelled(constraints: Sequence[Constraint], node: NodeInfo) -> bool:
 def _add_crowd(
     crowd: dict[str, float],
     constraint: Constraint,
-    pod: PodInfo,
-    nodes: tuple[Sequence[NodeInfo], Sequence[NodeInfo]],
+    domains: Mapping[str, int],
+    candidates: Sequence[NodeInfo],
 ) -> None:
     """Add to each candidate how many of the pods its domain holds, weighted by domain count."""
-    everywhere, candidates = nodes
-    domains = _domains(constraint, pod, everywhere)
-    present = {n.labels[constraint.key] for n in candidates if constraint.key in n.labels}
+    places = [(node.name, node.labels.get(constraint.key)) for node in candidates]
+    present = {value for _, value in places if value is not None}
     weight = math.log(len(present) + 2)
-    for node in candidates:
-        value = node.labels.get(constraint.key)
-        if node.name in crowd and value is not None:
-            crowd[node.name] += domains.get(value, 0) * weight + constraint.max_skew - 1
+    for name, value in places if present else ():
+        if value is not None and name in crowd:
+            crowd[name] += domains.get(value, 0) * weight + constraint.max_skew - 1
 
 
 def _fewest_best(crowd: Mapping[str, float], nodes: Sequence[NodeInfo]) -> Scores:

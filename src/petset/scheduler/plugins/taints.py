@@ -62,13 +62,16 @@ def score(pod: PodInfo, world: World, nodes: Sequence[NodeInfo]) -> Scores | Non
     tolerations = [
         t for t in pod.spec.get("tolerations") or () if t.get("effect") in (None, "", SOFT)
     ]
-    raw = {
+    tainted = {
         node.name: float(
             sum(t.get("effect") == SOFT and not tolerated(t, tolerations) for t in node.taints)
         )
         for node in nodes
+        if node.taints
     }
-    return scaled(raw, reverse=True) if any(raw.values()) else None
+    if not any(tainted.values()):
+        return None
+    return scaled({node.name: tainted.get(node.name, 0.0) for node in nodes}, reverse=True)
 
 
 SOFT = "PreferNoSchedule"

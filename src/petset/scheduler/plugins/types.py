@@ -5,11 +5,24 @@ each node, a `Refusal` when no node can do, or None when the filter has nothing 
 pod. A score's `score(pod, world, nodes)` answers 0..100 per feasible node, or None for the same.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar, overload
 
 from petset.api.meta import Obj
 from petset.api.selectors import NOTHING, LabelSelector
+
+HOSTNAME = "kubernetes.io/hostname"
+ZONE = "topology.kubernetes.io/zone"
+SPREAD_KEYS = (HOSTNAME, ZONE)
+"""The labels over which the pods of a controller are spread if they do not say."""
+
+SUBJECTS_MAX = 64
+"""Subjects remembered at most."""
+
+V = TypeVar("V")
 
 Amounts = Mapping[str, int]
 """Resource name -> amount: cpu in thousandths, everything else in whole units, rounded up."""
@@ -82,6 +95,7 @@ class NodeInfo:
     Attributes:
         picky: those of its pods that have affinity terms of their own.
         owned: how many of its pods, those being deleted not counted, a controller has, by its uid.
+        taints: spec.taints.
     """
 
     node: Obj
@@ -93,11 +107,114 @@ class NodeInfo:
     usage: Amounts
     picky: tuple[PodInfo, ...] = ()
     owned: Mapping[str, int] = field(default_factory=dict)
+    taints: Sequence[Obj] = ()
 
-    @property
-    def taints(self) -> Sequence[Obj]:
-        """spec.taints."""
-        return (self.node.get("spec") or {}).get("taints") or ()
+
+class Nodes(Sequence[NodeInfo]):
+    """Nodes in name order, and what would else be looked for over all of them.
+
+    Attributes:
+        picky: by name, the nodes with pods that have affinity terms of their own.
+    """
+
+    def __init__(self, infos: Iterable[NodeInfo] = ()) -> None:
+        self.picky: dict[str, NodeInfo] = {}
+        self._infos: list[NodeInfo] = []
+        self._names: list[str] = []
+        self._owned: dict[tuple[str, str], Counter[str]] = {}
+        for info in infos:
+            self.put(info)
+
+    @overload
+    def __getitem__(self, index: int) -> NodeInfo: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[NodeInfo]: ...
+    def __getitem__(self, index: int | slice) -> NodeInfo | Sequence[NodeInfo]:
+        return self._infos[index]
+
+    def __len__(self) -> int:
+        return len(self._infos)
+
+    def __iter__(self) -> Iterator[NodeInfo]:
+        return iter(self._infos)
+
+    def get(self, name: str) -> NodeInfo | None:
+        """The node of that name."""
+        at = bisect_left(self._names, name)
+        found = at < len(self._names) and self._names[at] == name
+        return self._infos[at] if found else None
+
+    def put(self, info: NodeInfo) -> None:
+        """Add a node, or replace the one of that name."""
+        at = bisect_left(self._names, info.name)
+        if at < len(self._names) and self._names[at] == info.name:
+            self._count(self._infos[at], -1)
+            self._infos[at] = info
+        else:
+            self._names.insert(at, info.name)
+            self._infos.insert(at, info)
+        self._count(info, 1)
+        if info.picky:
+            self.picky[info.name] = info
+        else:
+            self.picky.pop(info.name, None)
+
+    def remove(self, name: str) -> None:
+        """Take a node out."""
+        at = bisect_left(self._names, name)
+        if at < len(self._names) and self._names[at] == name:
+            self._count(self._infos[at], -1)
+            del self._names[at], self._infos[at]
+            self.picky.pop(name, None)
+
+    def owned(self, uid: str, key: str) -> Mapping[str, int]:
+        """How many pods of a controller there are by the value of a label of `SPREAD_KEYS`."""
+        return self._owned.get((uid, key), {})
+
+    def _count(self, info: NodeInfo, sign: int) -> None:
+        for key in SPREAD_KEYS if info.owned else ():
+            value = info.labels.get(key)
+            if value is None:
+                continue
+            for uid, count in info.owned.items():
+                places = self._owned.setdefault((uid, key), Counter())
+                places[value] += sign * count
+                if not places[value]:
+                    del places[value]
+                    if not places:
+                        del self._owned[uid, key]
+
+
+class Memory:
+    """What was found out about nodes, by subject; it holds for as long as a node is the same value.
+
+    A memory only saves work: forgetting it changes no answer.
+    """
+
+    def __init__(self) -> None:
+        self._subjects: OrderedDict[Hashable, dict[str, tuple[NodeInfo, Any]]] = OrderedDict()
+
+    def about(self, subject: Hashable) -> dict[str, tuple[NodeInfo, Any]]:
+        """What is known about a subject, by name of the node: the node then, and the finding."""
+        known = self._subjects.get(subject)
+        if known is None:
+            known = self._subjects[subject] = {}
+            if len(self._subjects) > SUBJECTS_MAX:
+                self._subjects.popitem(last=False)
+        else:
+            self._subjects.move_to_end(subject)
+        return known
+
+    def recall(
+        self, subject: Hashable, nodes: Iterable[NodeInfo], look: Callable[[NodeInfo], V]
+    ) -> Iterator[tuple[NodeInfo, V]]:
+        """What `look` finds of each of `nodes`; it is asked of those that have changed."""
+        known = self.about(subject)
+        for node in nodes:
+            found = known.get(node.name)
+            if found is None or found[0] is not node:
+                found = known[node.name] = (node, look(node))
+            yield node, found[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +222,9 @@ class World:
     """The cluster as the scheduler sees it at one moment.
 
     Attributes:
-        nodes: every node, in name order.
+        nodes: every node.
+        start: the place in `nodes` from which they are looked at.
+        memory: what was found out before about these nodes.
         claims: PersistentVolumeClaims by `namespace/name`.
         volumes: PersistentVolumes by name.
         classes: StorageClasses by name.
@@ -114,13 +233,15 @@ class World:
         reserved: volumes promised to a claim that do not say so yet: volume name -> claim key.
     """
 
-    nodes: tuple[NodeInfo, ...]
+    nodes: Nodes
     claims: Mapping[str, Obj] = field(default_factory=dict)
     volumes: Mapping[str, Obj] = field(default_factory=dict)
     classes: Mapping[str, Obj] = field(default_factory=dict)
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     claim_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
     reserved: Mapping[str, str] = field(default_factory=dict)
+    start: int = 0
+    memory: Memory = field(default_factory=Memory)
 
 
 @dataclass(frozen=True, slots=True)
