@@ -53,7 +53,7 @@ async def _delete_once(
             return Written(item.value, changed=False, gone=True)
         return await write.remove(call, item, new)
     if new == old:
-        return Written(item.value, changed=False)
+        return await write.unchanged(call, item)
     if call.dry_run:
         return Written(objects.at_revision(objects.arrange(new), item.revision), changed=False)
     written = await call.backend.store.put(item.key, objects.maker(new), expect=item.revision)

@@ -235,7 +235,7 @@ async def _update_once(call: Call, item: Item, change: Change, about: str) -> Wr
     _carry_metadata(call, new, old, item.revision)
     if new == old and not ownership.is_sent(call, old, sent):
         call.warn(call.behaviour.warnings(new) if about == MAIN else ())
-        return Written(item.value, changed=False)
+        return await unchanged(call, item)
     attrs = attributes(call, chain.UPDATE)
     faults: list[FieldError] = []
     if about == STATUS:
@@ -249,9 +249,15 @@ async def _update_once(call: Call, item: Item, change: Change, about: str) -> Wr
     same = new == old
     entries = ownership.updated(call, new, old, sent)
     if same and same_but_times(entries, ownership.of_live(old)):
-        return Written(item.value, changed=False)
+        return await unchanged(call, item)
     ownership.put(new, entries)
     return await store_change(call, item, new, old)
+
+
+async def unchanged(call: Call, item: Item) -> Written:
+    """What is there already is the answer, as soon as it is there for good."""
+    await call.backend.store.durable(item.revision)
+    return Written(item.value, changed=False)
 
 
 def _prepare_main(

@@ -81,6 +81,7 @@ class Log:
         self._next = loaded.revision + 1
         self._head: dict[str, tuple[int, Item | None]] = {}
         self._pending: list[_Write] = []
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._suspect: dict[str, Item | None] | None = None
         self._repair_due = False
         self._busy = False
@@ -131,6 +132,16 @@ class Log:
         if current is None:
             raise ConflictError(key, None)
         return await self._submit(key, make, current, deleted=True)
+
+    async def durable(self, revision: int) -> None:
+        """Wait until `revision` is committed: for who answers with what `head` shows.
+
+        Raises UnavailableError when it was taken back instead.
+        """
+        if revision > self._revision:
+            waiter = self._loop.create_future()
+            self._waiters.append((revision, waiter))
+            await waiter
 
     def history(self, prefix: str, after: int) -> Sequence[Event]:
         """Committed events below `prefix` with revisions over `after`, in order.
@@ -248,6 +259,8 @@ class Log:
         for write in batch:
             if not write.future.done():
                 write.future.set_result(write.item)
+        if self._waiters:
+            self._wake(None)
         with ExitStack() as stack:  # runs every call, whatever one of them raises
             for call in reversed(self._hub.publish(events)):
                 stack.callback(call)
@@ -260,8 +273,22 @@ class Log:
         for write in lost:
             if not write.future.done():
                 write.future.set_exception(UnavailableError(str(error)))
+        self._wake(UnavailableError(str(error)))
         if not isinstance(error, DriverError):
             raise error
+
+    def _wake(self, error: UnavailableError | None) -> None:
+        """Tell those who wait for a revision: all if there was an `error`, else if it is there."""
+        waiters, self._waiters = self._waiters, []
+        for revision, waiter in waiters:
+            if waiter.done():
+                continue
+            if error is not None:
+                waiter.set_exception(error)
+            elif revision <= self._revision:
+                waiter.set_result(None)
+            else:
+                self._waiters.append((revision, waiter))
 
     def _sliced(self, upto: int, error: BaseException | None) -> None:
         """A slice of compaction is over."""

@@ -115,6 +115,13 @@ class Store(Protocol):
         """Remove `key` if its newest revision is `expect`; `make` encodes the last state."""
         ...
 
+    async def durable(self, revision: int) -> None:
+        """Wait until `revision` is committed: for who answers with what `head` shows.
+
+        Raises UnavailableError when it was taken back instead.
+        """
+        ...
+
     def history(self, prefix: str, after: int) -> Sequence[Event]:
         """Committed events below `prefix` with revisions over `after`, in order.
 

@@ -332,6 +332,31 @@ class StoreSuite:
         async with self.opened(tmp_path) as store:
             assert store.count("pods/") == 3
 
+    async def test_who_answers_with_a_pending_state_can_wait_until_it_is_durable(
+        self, tmp_path: Path
+    ) -> None:
+        async with self.opened(tmp_path) as store:
+            writing = asyncio.ensure_future(put(store, A))
+            await asyncio.sleep(0)
+            head = store.head(A)
+            assert head is not None
+            assert store.get(A) is None
+            await store.durable(head.revision)
+            assert store.get(A) == head
+            await store.durable(head.revision)
+            await writing
+
+    async def test_who_waits_for_a_state_that_is_taken_back_is_told(self, tmp_path: Path) -> None:
+        async with self.opened(tmp_path, faults=[Fault.REFUSED]) as store:
+            writing = asyncio.ensure_future(put(store, A))
+            await asyncio.sleep(0)
+            head = store.head(A)
+            assert head is not None
+            with pytest.raises(UnavailableError):
+                await store.durable(head.revision)
+            with pytest.raises(UnavailableError):
+                await writing
+
     @pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.LYING])
     async def test_a_failed_commit_changes_nothing_and_the_next_one_works(
         self, tmp_path: Path, fault: Fault
