@@ -1,6 +1,7 @@
 """Object metadata: keys, times, owners, conditions. Pure helpers over plain dicts."""
 
 import calendar
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -28,6 +29,7 @@ def format_micro_time(seconds: float) -> str:
     return f"{_format(whole)}.{micros:06d}Z"
 
 
+@functools.lru_cache(maxsize=64)
 def _format(whole: int) -> str:
     days, rest = divmod(whole, 86_400)
     year, month, day = _civil(days)

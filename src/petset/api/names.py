@@ -4,6 +4,7 @@ A format function returns the faults of a text as words, none if it is well form
 limits are upstream's (wire reference, "Errors").
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -28,12 +29,33 @@ _SUBDOMAIN_WORDS = (
     "'-' or '.', and must start and end with an alphanumeric character"
 )
 
+Rule = Callable[[str], list[str]]
+"""Messages for what is wrong with a text."""
+
+REMEMBERED_MAX = 1024
+REMEMBERED_LENGTH_MAX = 128
 ANNOTATIONS_MAX_BYTES = 256 * 1024
 _STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 
 
 def _matches(pattern: str, value: str) -> bool:
-    return re.fullmatch(pattern, value, re.ASCII) is not None
+    return _compiled(pattern).fullmatch(value) is not None
+
+
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.ASCII)
+
+
+def _remembered(rule: Rule) -> Rule:
+    """`rule`, remembering what it found in short texts: the same few keys come over and over."""
+    recall = functools.lru_cache(maxsize=REMEMBERED_MAX)(lambda value: tuple(rule(value)))
+
+    @functools.wraps(rule)
+    def judge(value: str) -> list[str]:
+        return list(recall(value)) if len(value) <= REMEMBERED_LENGTH_MAX else rule(value)
+
+    return judge
 
 
 def _no_match(words: str, pattern: str, *examples: str) -> str:
@@ -84,6 +106,7 @@ def path_segment(value: str) -> list[str]:
     return [f"may not contain '{c}'" for c in "/%" if c in value]
 
 
+@_remembered
 def qualified_name(value: str) -> list[str]:
     """A key: `name` or `prefix/name`, the prefix a DNS subdomain."""
     parts = value.split("/")
@@ -110,6 +133,7 @@ def qualified_name(value: str) -> list[str]:
     return faults
 
 
+@_remembered
 def label_value(value: str) -> list[str]:
     """The value of a label: empty, or at most 63 of letters, digits, `-`, `_`, `.`."""
     faults = _longer_than(63, value)
@@ -123,6 +147,7 @@ def label_value(value: str) -> list[str]:
     return faults
 
 
+@_remembered
 def config_key(value: str) -> list[str]:
     """A key of a ConfigMap or Secret, which can become a file name."""
     faults = _longer_than(253, value)

@@ -80,6 +80,8 @@ def _container(item: schema.Value) -> Pruner:
 
     def prune_container(value: Any) -> Any:
         if isinstance(value, Mapping):
+            if inner is _same and _PLAIN.issuperset(map(type, value.values())):
+                return dict(value)
             return {k: prune_element(v) for k, v in value.items()}
         if isinstance(value, list | tuple):
             return [prune_element(v) for v in value]
@@ -87,6 +89,9 @@ def _container(item: schema.Value) -> Pruner:
 
     return prune_container
 
+
+_PLAIN = frozenset({str, int, float, bool})
+"""Types whose values need no copy."""
 
 _EMPTY: dict[str, Any] = {
     "object": {},

@@ -1,10 +1,11 @@
 """Authentication: who makes a request, by client certificate or because it comes from inside."""
 
+from functools import lru_cache
 from urllib.parse import unquote
 
 from petset.api.errors import StatusError, forbidden, internal
 from petset.apiserver.authz import AUTHENTICATED
-from petset.base.http import Identity, Request
+from petset.base.http import Identity, PeerCertificate, Request
 
 MASTERS = "system:masters"
 _EXTRA = "impersonate-extra-"
@@ -18,7 +19,7 @@ def identify(request: Request) -> Identity | None:
     identity = _known(request)
     if identity is None:
         return None
-    if any(name.startswith("impersonate-") for name in request.headers):
+    if "impersonate-" in "\n".join(request.headers) and _asks_for_another(request):
         return _impersonated(request, identity)
     return identity
 
@@ -27,11 +28,20 @@ def _known(request: Request) -> Identity | None:
     if request.identity is not None:
         return request.identity
     if request.peer is not None and request.peer.common_name:
-        groups = dict.fromkeys((*request.peer.organizations, AUTHENTICATED))
-        return Identity(request.peer.common_name, tuple(groups))
+        return _of_peer(request.peer)
     if request.headers.get("authorization"):
         raise StatusError(401, "Unauthorized", "Unauthorized")
     return None
+
+
+@lru_cache(maxsize=256)
+def _of_peer(peer: PeerCertificate) -> Identity:
+    groups = dict.fromkeys((*peer.organizations, AUTHENTICATED))
+    return Identity(peer.common_name, tuple(groups))
+
+
+def _asks_for_another(request: Request) -> bool:
+    return any(name.startswith("impersonate-") for name in request.headers)
 
 
 def _impersonated(request: Request, identity: Identity) -> Identity:

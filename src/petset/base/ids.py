@@ -4,7 +4,10 @@ Invariant: no other module of petset draws random numbers for names or uids.
 """
 
 import random
-import uuid
+
+_UUID_RANDOM = ~(0xF << 76 | 0x3 << 62)
+_UUID_VERSION_4 = 0x4 << 76 | 0x2 << 62
+"""The bits of a UUID that tell its version and variant (RFC 9562, 5.4), and all others."""
 
 SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """Letters of generated name suffixes: no vowels, no digits that look like letters."""
@@ -22,7 +25,9 @@ class Ids:
 
     def uid(self) -> str:
         """A random UUID (version 4) in its usual text form."""
-        return str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+        number = self.rng.getrandbits(128) & _UUID_RANDOM | _UUID_VERSION_4
+        text = f"{number:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def suffix(self, length: int = 5) -> str:
         """A name suffix of `length` letters, as `metadata.generateName` gets."""

@@ -34,7 +34,8 @@ def validate(config: Obj) -> list[FieldError]:
 def _faults(data: Obj, binary: Obj) -> Faults:
     size = 0
     for key, value in data.items():
-        yield from worded(f"data[{key}]", key, names.config_key(key))
+        if found := names.config_key(key):
+            yield from worded(f"data[{key}]", key, found)
         if key in binary:
             words = "duplicate of key present in binaryData"
             yield invalid(f"data[{key}]", key, words)
