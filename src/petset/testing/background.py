@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
+from petset.api import meta
+from petset.api.meta import Obj
 from petset.apiserver.app import App, refusal
 from petset.apiserver.config import Config as ServerConfig
 from petset.base import edge
@@ -86,10 +88,8 @@ class Options(TypedDict, total=False):
 class _World(World):
     """A world in real time whose revisions go on from those of the one before."""
 
-    def __init__(self, settings: Settings, loop: PacedLoop, ids: Ids) -> None:
-        super().__init__(
-            nodes=settings.nodes, controllers=settings.controllers, config=settings.config
-        )
+    def __init__(self, settings: Settings, config: Config, loop: PacedLoop, ids: Ids) -> None:
+        super().__init__(nodes=settings.nodes, controllers=settings.controllers, config=config)
         self.ids = ids
         self.clock = PacedClock(loop)
         self.server = ServerConfig()
@@ -207,12 +207,15 @@ class Engine:
 
     async def _enter(self, after: int) -> None:
         """Make a fresh world; requests that came meanwhile are answered by it."""
-        made = _World(self.settings, self._loop, self._ids)
+        config = self.settings.config or Config(ca_text=self.access.authority.decode())
+        made = _World(self.settings, config, self._loop, self._ids)
         made.after = after
         made.server = ServerConfig(advertise_address=HOST, secure_port=self.access.port)
         made.listeners.append(lambda _: self._tell())
         made.runtime.listeners.append(lambda _: self._tell())
         self.world = await self._stack.enter_async_context(made)
+        if config.ca_text and "namespace" in dict(self.settings.controllers):
+            await made.wait_for(lambda: _have_authority(made))
         self._open.set()
 
     async def _leave(self) -> None:
@@ -260,3 +263,13 @@ class Engine:
     def _tell(self) -> None:
         for wake in self._wakes:
             wake()
+
+
+def _have_authority(world: World) -> bool:
+    """Whether every namespace has its copy of the authority's certificate."""
+    holders = {meta.namespace_of(o) for o in world.objects("configmaps") if _is_authority(o)}
+    return holders >= set(world.names("namespaces"))
+
+
+def _is_authority(obj: Obj) -> bool:
+    return meta.name_of(obj) == "kube-root-ca.crt"
