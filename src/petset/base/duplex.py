@@ -66,7 +66,10 @@ async def _wait(waiters: list[asyncio.Future[None]]) -> None:
 
 
 def close_within(transport: asyncio.Transport, seconds: float) -> None:
-    """Close once what was written is sent; cut a peer that has not taken it in `seconds`."""
+    """Close once what was written is sent; cut a peer that has not taken it in `seconds`.
+
+    Not for a connection that is lost: a TLS transport can then not tell what it holds.
+    """
     transport.close()
     if transport.get_write_buffer_size():
         asyncio.get_running_loop().call_later(seconds, transport.abort)
@@ -194,7 +197,8 @@ class RawDuplex(asyncio.Protocol):
         if self._held and not self.closed:
             self._held = False
             self._transport.resume_reading()
-        close_within(self._transport, self.CLOSE_S)
+        if not self._gate.lost:
+            close_within(self._transport, self.CLOSE_S)
 
     def abort(self) -> None:
         """Close at once."""

@@ -202,7 +202,8 @@ class Connection(asyncio.Protocol):
 
     def _close(self) -> None:
         """Close when the peer has taken what was written, or has had its time for that."""
-        close_within(self._transport, self._limits.stall_s)
+        if not self._gate.lost:
+            close_within(self._transport, self._limits.stall_s)
 
     def abort(self) -> None:
         """Close at once."""
