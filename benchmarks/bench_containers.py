@@ -217,11 +217,17 @@ async def _ready_counting(client: Client, app: str, since: str, count: int) -> l
     return [float(n) for n in writes.values()]
 
 
-def await_empty(name: str) -> None:
-    """What the pods left on the node: prints it, and goes on."""
+def await_empty(name: str, limit_s: float = 10.0) -> None:
+    """Wait until the pods have left nothing on the node; says what is left after `limit_s`."""
     where = state.find(name)
-    left = {what: found for what, found in leftovers(where).items() if found}
-    print(f"{'  left behind':<58} {left or 'nothing'}", flush=True)
+    began = time.perf_counter()
+    while True:
+        left = {what: found for what, found in leftovers(where).items() if found}
+        took = time.perf_counter() - began
+        if not left or took > limit_s:
+            break
+        time.sleep(0.02)
+    print(f"{'  left behind':<58} {left or 'nothing'}, {took:.2f} s later", flush=True)
 
 
 def leftovers(where: paths.Paths) -> dict[str, int]:

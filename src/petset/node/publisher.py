@@ -1,6 +1,7 @@
 """Writes a pod's status to the API: only what changed, the newest state only, until it is taken."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -10,6 +11,8 @@ from petset.client.transport import TransportError
 from petset.node import status
 from petset.node.tools import Tools
 
+HOLD_S = 0.25
+"""How long news that nobody waits for may wait for more news."""
 RETRY_FIRST_S = 0.1
 RETRY_MAX_S = 10.0
 
@@ -28,13 +31,17 @@ class Publisher:
         self._taken = taken
         self._wanted: tuple[Obj, MutableObj] | None = None
         self._news = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._paused = False
 
     def offer(self, pod: Obj, wanted: MutableObj) -> None:
         """The pod's status should be `wanted`; `pod` is its newest object known."""
         self._wanted = (pod, wanted)
-        if status.difference(pod.get("status") or {}, wanted):
+        old = pod.get("status") or {}
+        if status.difference(old, wanted):
             self._news.set()
+            if not status.can_wait(old, wanted):
+                self._urgent.set()
 
     def pause(self) -> None:
         """Write nothing more: the object is about to go."""
@@ -45,7 +52,9 @@ class Publisher:
         delay = RETRY_FIRST_S
         while True:
             await self._news.wait()
+            await self._hold()
             self._news.clear()
+            self._urgent.clear()
             if self._paused or self._wanted is None:
                 continue
             try:
@@ -57,8 +66,14 @@ class Publisher:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_MAX_S)
                 self._news.set()
+                self._urgent.set()
             else:
                 delay = RETRY_FIRST_S
+
+    async def _hold(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HOLD_S):
+                await self._urgent.wait()
 
     async def _write(self, pod: Obj, wanted: MutableObj) -> None:
         patch = status.difference(pod.get("status") or {}, wanted)

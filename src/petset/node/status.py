@@ -328,3 +328,10 @@ def difference(old: Obj, new: Obj) -> MutableObj:
         if before != value:
             patch[key] = value
     return patch
+
+
+def can_wait(old: Obj, new: Obj) -> bool:
+    """Whether what is new is only that the sandbox stands: the containers' news follow at once."""
+    if old.get("phase") != "Pending" or new.get("phase") != "Pending" or not old.get("startTime"):
+        return False
+    return difference(old, new).keys() <= {"conditions", "podIP", "podIPs"}

@@ -174,3 +174,15 @@ def test_difference_is_a_merge_patch() -> None:
     new = {"a": 1, "b": [2], "d": 4}
     assert status.difference(old, new) == {"b": [2], "c": None, "d": 4}
     assert status.difference(new, new) == {}
+
+
+def test_that_the_sandbox_stands_can_wait_for_the_containers_news() -> None:
+    before = made(seen(sandbox=None))
+    assert not status.can_wait({"phase": "Pending"}, before)  # that the node has the pod is told
+    stands = made(seen(pod(status=before)))
+    assert stands["podIP"]
+    assert status.can_wait(before, stands)
+    runs = made(seen(pod(status=before), containers={"c": container(run())}))
+    assert not status.can_wait(before, runs)
+    failed = made(seen(pod(status=before), verdict=Verdict("NodePorts", "taken")))
+    assert not status.can_wait(before, failed)
