@@ -33,8 +33,9 @@ from petset.node.config import AgentConfig
 from petset.node.images.service import ImageService
 from petset.node.network import namespace
 from petset.node.network.host import ClusterNetwork
-from petset.node.network.node import NodeNetwork
+from petset.node.network.node import NodeNetwork, all_pods
 from petset.node.runtime.base import RuntimeFailedError
+from petset.proxy import conntrack
 from petset.proxy.proxy import Proxy, nft_in
 
 DOMAIN = "cluster.local"
@@ -133,7 +134,7 @@ async def _keep(config: AgentConfig, client: Client, ready_fd: int) -> None:
     agent = Agent(config, client, clock, ids, images, informers=informers)
     await agent.prepare()
     assert config.network is not None
-    proxy = Proxy(informers, config.name, nft_in(config.network.netns))
+    proxy = _proxy(informers, config.name, config.network)
     async with _closing(images), _dns_sockets(config) as (udp, tcp):
         dns = DnsServer(
             informers,
@@ -152,6 +153,17 @@ async def _keep(config: AgentConfig, client: Client, ready_fd: int) -> None:
             process.tell(ready_fd, "ok")
             gc.collect()
             gc.freeze()
+
+
+def _proxy(informers: Informers, node: str, network: NodeNetwork) -> Proxy:
+    netns = network.netns
+    return Proxy(
+        informers,
+        node,
+        nft_in(netns),
+        pods=all_pods(network.pod_cidr),
+        forget=conntrack.forget_in(lambda: namespace.within(netns, conntrack.connect)),
+    )
 
 
 @contextlib.asynccontextmanager

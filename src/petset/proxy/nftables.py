@@ -23,9 +23,13 @@ COLLECTIONS = {
     "nodeport": "map nodeport { type inet_proto . inet_service : verdict; }",
     "refused": f"set refused {{ type {PLACE}; }}",
     "refused_ports": "set refused_ports { type inet_proto . inet_service; }",
+    "dropped": f"set dropped {{ type {PLACE}; }}",
+    "dropped_ports": "set dropped_ports { type inet_proto . inet_service; }",
     "self": "set self { type ipv4_addr . ipv4_addr; }",
 }
-"""What leads to the chains; `self` pairs each endpoint with itself, for hairpin connections."""
+"""What leads to the chains. Packets to a place that no chain took are refused where there is no
+endpoint at all, and dropped where there are some, but not for them. `self` pairs each endpoint
+with itself, for hairpin connections."""
 
 
 @dataclass(slots=True)
@@ -38,47 +42,97 @@ class Pieces:
     chains: dict[str, list[str]] = field(default_factory=dict)
 
 
-def pieces(rules: Iterable[PortRule]) -> Pieces:
-    """The table that does what `rules` say."""
+def pieces(rules: Iterable[PortRule], pods: str = "") -> Pieces:
+    """The table that does what `rules` say; `pods` is the network of the cluster's pods."""
     made = Pieces()
-    addresses: set[str] = set()
-    for rule in rules:
-        _add_cluster_ip(made, rule)
-        if rule.node_port:
-            _add_node_port(made, rule)
-        addresses |= {t.address for t in (*rule.targets, *rule.node_targets)}
+    every = list(rules)
+    taken = {_place(rule, rule.cluster_ip) for rule in every}
+    for rule in every:
+        _add_inside(made, rule)
+        _add_outside(made, rule, pods, taken)
+    addresses = {t.address for rule in every for t in rule.every}
     ordered = sorted(addresses, key=ipaddress.IPv4Address)
     made.elements["self"] = [f"{a} . {a}" for a in ordered]
     return made
 
 
-def _add_cluster_ip(made: Pieces, rule: PortRule) -> None:
-    place = f"{rule.cluster_ip} . {rule.protocol} . {rule.port}"
+def _place(rule: PortRule, address: str) -> str:
+    return f"{address} . {rule.protocol} . {rule.port}"
+
+
+def _add_inside(made: Pieces, rule: PortRule) -> None:
+    place = _place(rule, rule.cluster_ip)
     if rule.targets:
         chain = f"svc/{rule.key}"
         _add_choice(made, chain, rule, rule.targets)
         made.elements["svc"].append(f"{place} : goto {chain}")
     else:
-        made.elements["refused"].append(place)
+        made.elements["dropped" if rule.every else "refused"].append(place)
 
 
-def _add_node_port(made: Pieces, rule: PortRule) -> None:
-    """NodePort connections are masqueraded unless the source is to be kept. Without an endpoint
-    they are refused; where only endpoints of this node count, they are dropped for another node's
-    sake, as upstream does."""
-    place = f"{rule.protocol} . {rule.node_port}"
-    if not rule.node_targets:
-        if not rule.keep_source:
-            made.elements["refused_ports"].append(place)
-        return
-    onward = f"svc/{rule.key}"
-    if rule.node_targets != rule.targets:
-        onward = f"local/{rule.key}"
-        _add_choice(made, onward, rule, rule.node_targets)
-    chain = f"node/{rule.key}"
-    mark = [] if rule.keep_source else [f"ct mark set ct mark | {MARK}"]
-    made.chains[chain] = [*mark, f"goto {onward}"]
-    made.elements["nodeport"].append(f"{place} : goto {chain}")
+def _add_outside(made: Pieces, rule: PortRule, pods: str, taken: set[str]) -> None:
+    """Node port and addresses from outside the cluster; an address that is taken stays its first
+    Service's.
+
+    Connections are masqueraded unless the source is to be kept; then only endpoints of this node
+    take them, but for those that begin in the cluster, which may go anywhere.
+    """
+    port = [f"{rule.protocol} . {rule.node_port}"] if rule.node_port else []
+    open_, guarded = _outside_places(rule, taken)
+    if not rule.every:
+        made.elements["refused"] += open_ + guarded
+        made.elements["refused_ports"] += port
+    elif port or open_ or guarded:
+        chain = f"ext/{rule.key}"
+        made.chains[chain] = _outside_rules(made, rule, pods)
+        made.elements["nodeport"] += [f"{p} : goto {chain}" for p in port]
+        made.elements["svc"] += [f"{p} : goto {chain}" for p in open_]
+        if guarded:
+            guard = _add_guard(made, rule, chain)
+            made.elements["svc"] += [f"{p} : goto {guard}" for p in guarded]
+            made.elements["dropped"] += guarded
+        if rule.keep_source and not rule.near:
+            made.elements["dropped"] += open_
+            made.elements["dropped_ports"] += port
+
+
+def _outside_places(rule: PortRule, taken: set[str]) -> tuple[list[str], list[str]]:
+    """The places outside the cluster that are this rule's: open ones, and those for some only."""
+    found: tuple[list[str], list[str]] = ([], [])
+    for guarded, addresses in ((False, rule.externals), (True, rule.balancers)):
+        for place in (_place(rule, address) for address in addresses):
+            if place not in taken:
+                taken.add(place)
+                found[guarded and rule.sources is not None].append(place)
+    return found
+
+
+def _outside_rules(made: Pieces, rule: PortRule, pods: str) -> list[str]:
+    mark = f"ct mark set ct mark | {MARK}"
+    anywhere = _chain_of(made, rule, "all", rule.every)
+    if not rule.keep_source:
+        return [mark, f"goto {anywhere}"]
+    found = [f"ip saddr {pods} goto {anywhere}"] if pods else []
+    found += [f"fib saddr type local {mark}", f"fib saddr type local goto {anywhere}"]
+    if rule.near:
+        found.append(f"goto {_chain_of(made, rule, 'local', rule.near)}")
+    return found
+
+
+def _chain_of(made: Pieces, rule: PortRule, kind: str, targets: Sequence[Target]) -> str:
+    """A chain that picks one of `targets`; the ClusterIP's own where that does the same."""
+    if targets == rule.targets:
+        return f"svc/{rule.key}"
+    chain = f"{kind}/{rule.key}"
+    _add_choice(made, chain, rule, targets)
+    return chain
+
+
+def _add_guard(made: Pieces, rule: PortRule, onward: str) -> str:
+    """A chain that lets only some networks on."""
+    chain = f"from/{rule.key}"
+    made.chains[chain] = [f"ip saddr {network} goto {onward}" for network in rule.sources or ()]
+    return chain
 
 
 def _add_choice(made: Pieces, chain: str, rule: PortRule, targets: Sequence[Target]) -> None:
@@ -162,7 +216,12 @@ def _hooks() -> list[str]:
     place = "ip daddr . meta l4proto . th dport"
     local = "fib daddr type local meta l4proto . th dport"
     lead = [f"    {place} vmap @svc", f"    {local} vmap @nodeport"]
-    refuse = [f"    {place} @refused reject", f"    {local} @refused_ports reject"]
+    refuse = [
+        f"    {place} @refused reject",
+        f"    {local} @refused_ports reject",
+        f"    {place} @dropped drop",
+        f"    {local} @dropped_ports drop",
+    ]
     return [
         *_hook("pre", "nat hook prerouting priority -100", lead),
         *_hook("out", "nat hook output priority -100", lead),

@@ -13,7 +13,8 @@ from petset.api import meta
 from petset.api.meta import Obj
 from petset.client.reflector import Informers
 from petset.proxy import nftables
-from petset.proxy.rules import port_rules
+from petset.proxy.conntrack import Forget
+from petset.proxy.rules import Place, Target, datagram_places, port_rules
 
 DEBOUNCE_S = 0.01
 RETRY_MIN_S = 0.1
@@ -62,13 +63,27 @@ class Proxy:
         informers: caches of Services and EndpointSlices; run by somebody else.
         node: name of the node, for traffic that has to stay on it.
         apply: carries out transactions (`nft_in(netns)`).
+        pods: network of the cluster's pods; "" when it is not known.
+        forget: has the kernel forget UDP flows to endpoints that are gone
+            (`conntrack.forget_in(connected)`).
     """
 
-    def __init__(self, informers: Informers, node: str, apply: Apply) -> None:
+    def __init__(
+        self,
+        informers: Informers,
+        node: str,
+        apply: Apply,
+        *,
+        pods: str = "",
+        forget: Forget | None = None,
+    ) -> None:
         self._services = informers.cache("services")
         self._slices = informers.cache(SLICES)
         self._node = node
         self._apply = apply
+        self._pods = pods
+        self._forget = forget
+        self._flows: Mapping[Place, frozenset[Target]] = {}
         self._changed = asyncio.Event()
         self._applied: nftables.Pieces | None = None
 
@@ -98,16 +113,29 @@ class Proxy:
             self._changed.set()
 
     async def _sync(self) -> None:
-        wanted = nftables.pieces(port_rules(self._services.list(), self._by_service(), self._node))
+        rules = port_rules(self._services.list(), self._by_service(), self._node)
+        wanted = nftables.pieces(rules, self._pods)
         if self._applied is None:
             text = nftables.whole(wanted)
         else:
             text = nftables.update(self._applied, wanted)
-        if not text:
-            return
-        self._applied = None
-        await self._apply(text)
-        self._applied = wanted
+        if text:
+            self._applied = None
+            await self._apply(text)
+            self._applied = wanted
+        await self._forget_flows(datagram_places(rules))
+
+    async def _forget_flows(self, places: Mapping[Place, frozenset[Target]]) -> None:
+        """Flows of UDP outlive rules: whoever sends on would reach an endpoint that is gone, or
+        nobody. TCP finds out by itself."""
+        changed = {
+            place: places.get(place, frozenset())
+            for place in {*self._flows, *places}
+            if self._flows.get(place) != places.get(place)
+        }
+        if changed and self._forget is not None:
+            await self._forget(changed)
+        self._flows = places
 
     def _by_service(self) -> Mapping[str, Sequence[Obj]]:
         found: dict[str, list[Obj]] = {}
@@ -119,5 +147,5 @@ class Proxy:
 
 def _matters(obj: Obj) -> tuple[object, ...]:
     """What of a Service or slice the rules are made from."""
-    names = ("spec", "endpoints", "ports", "addressType")
+    names = ("spec", "status", "endpoints", "ports", "addressType")
     return meta.labels_of(obj), *(obj.get(name) for name in names)

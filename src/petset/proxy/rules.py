@@ -14,6 +14,7 @@ from petset.api.meta import Obj
 DNS_ADDRESS = "10.96.0.10"
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 PROXY_NAME = "service.kubernetes.io/service-proxy-name"
+STICKY_S = 10_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +25,25 @@ class Target:
     port: int
 
 
+Place = tuple[str, int]
+"""An address and port that clients know; "" for every address of the node."""
+
+
 @dataclass(frozen=True, slots=True)
 class PortRule:
     """One port of one Service.
 
     Attributes:
-        key: `namespace/name/port`: names the chain.
+        key: `namespace/name/port`: names the chains.
         affinity_s: how long a client sticks to its endpoint, 0 for not at all.
         targets: endpoints that take connections to the ClusterIP.
-        node_targets: endpoints that take connections to the NodePort on this node.
-        keep_source: NodePort connections keep the client's address (externalTrafficPolicy Local).
+        every: endpoints of the whole cluster that can take connections.
+        near: those of them that take connections from outside on this node.
+        keep_source: connections from outside keep the client's address and stay on the node
+            (externalTrafficPolicy Local).
+        externals: addresses outside the cluster that lead here (externalIPs).
+        balancers: addresses that a load balancer was given.
+        sources: networks that may come by `balancers`; None for all.
     """
 
     key: str
@@ -43,8 +53,12 @@ class PortRule:
     node_port: int
     affinity_s: int
     targets: tuple[Target, ...]
-    node_targets: tuple[Target, ...]
+    every: tuple[Target, ...]
+    near: tuple[Target, ...]
     keep_source: bool
+    externals: tuple[str, ...] = ()
+    balancers: tuple[str, ...] = ()
+    sources: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +102,15 @@ def _is_ipv4(text: object) -> bool:
 def _service_rules(service: Obj, slices: Iterable[Obj], node: str) -> list[PortRule]:
     spec = service["spec"]
     endpoints = list(_endpoints(slices))
-    affinity_s = 0
-    if spec.get("sessionAffinity") == "ClientIP":
-        config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
-        affinity_s = config.get("timeoutSeconds") or 10800
+    here = [e for e in endpoints if e.node == node]
+    inside = here if spec.get("internalTrafficPolicy") == "Local" else endpoints
+    local = spec.get("externalTrafficPolicy") == "Local"
+    externals = _ipv4s(spec.get("externalIPs") or ())
     found = []
     for port in spec.get("ports") or ():
         name, protocol = port.get("name") or "", port.get("protocol") or "TCP"
         if protocol not in PROTOCOLS:
             continue
-        here = [e for e in endpoints if e.node == node]
-        inside = here if spec.get("internalTrafficPolicy") == "Local" else endpoints
-        local = spec.get("externalTrafficPolicy") == "Local"
         found.append(
             PortRule(
                 key=f"{meta.key_of(service)}/{name or port['port']}",
@@ -107,13 +118,47 @@ def _service_rules(service: Obj, slices: Iterable[Obj], node: str) -> list[PortR
                 cluster_ip=spec["clusterIP"],
                 port=port["port"],
                 node_port=port.get("nodePort") or 0,
-                affinity_s=affinity_s,
+                affinity_s=_affinity_s(spec),
                 targets=_targets(inside, (name, protocol)),
-                node_targets=_targets(here if local else endpoints, (name, protocol)),
+                every=_targets(endpoints, (name, protocol)),
+                near=_targets(here if local else endpoints, (name, protocol)),
                 keep_source=local,
+                externals=externals,
+                balancers=_balancers(service),
+                sources=_networks(spec.get("loadBalancerSourceRanges")),
             )
         )
     return found
+
+
+def _affinity_s(spec: Obj) -> int:
+    if spec.get("sessionAffinity") != "ClientIP":
+        return 0
+    config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
+    return config.get("timeoutSeconds") or STICKY_S
+
+
+def _balancers(service: Obj) -> tuple[str, ...]:
+    """Addresses of load balancers that hand packets on as they came (mode VIP)."""
+    given = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    return _ipv4s(one.get("ip") for one in given if one.get("ipMode", "VIP") == "VIP")
+
+
+def _ipv4s(texts: Iterable[object]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(text) for text in texts if _is_ipv4(text)))
+
+
+def _networks(texts: Sequence[object] | None) -> tuple[str, ...] | None:
+    """The IPv4 networks among `texts`; None where nothing is said."""
+    if not texts:
+        return None
+    found = []
+    for text in texts:
+        try:
+            found.append(str(ipaddress.IPv4Network(str(text).strip(), strict=False)))
+        except ValueError:  # of the other family
+            continue
+    return tuple(dict.fromkeys(found))
 
 
 def _endpoints(slices: Iterable[Obj]) -> Iterable[_Endpoint]:
@@ -144,3 +189,17 @@ def _targets(endpoints: Sequence[_Endpoint], port: tuple[str, str]) -> tuple[Tar
 
 def _by_address(target: Target) -> tuple[ipaddress.IPv4Address, int]:
     return ipaddress.IPv4Address(target.address), target.port
+
+
+def datagram_places(rules: Iterable[PortRule]) -> dict[Place, frozenset[Target]]:
+    """Where UDP packets to each place of a Service may go; a node port has no address."""
+    found: dict[Place, frozenset[Target]] = {}
+    for rule in rules:
+        if rule.protocol != "udp":
+            continue
+        found["", rule.node_port] = frozenset(rule.every)
+        for address in (*rule.externals, *rule.balancers):
+            found[address, rule.port] = frozenset(rule.every)
+        found[rule.cluster_ip, rule.port] = frozenset(rule.targets)
+    found.pop(("", 0), None)
+    return found

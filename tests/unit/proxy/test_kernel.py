@@ -2,18 +2,23 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import pytest
 
+from petset.node.network import namespace
+from petset.proxy import conntrack
 from petset.proxy.nftables import Pieces, pieces, update, whole
-from petset.proxy.rules import PortRule, port_rules
+from petset.proxy.rules import PortRule, datagram_places, port_rules
 from tests.unit.proxy.test_rules import endpoint, service, slice_of
 
+DEVICES = ("all", "default")
 TOOLS = all(shutil.which(tool) for tool in ("ip", "nft"))
 
 pytestmark = [
@@ -31,13 +36,41 @@ while True:
     peer.close()
 """
 
+SERVE_UDP = """
+import socket, sys
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind((sys.argv[1], 5353))
+print("up", flush=True)
+while True:
+    data, address = server.recvfrom(100)
+    server.sendto(sys.argv[1].encode(), address)
+"""
+
+ASK_UDP = """
+import socket, sys
+asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asker.settimeout(0.5)
+asker.bind(("", 4000))
+asker.connect((sys.argv[1], 53))
+for line in sys.stdin:
+    try:
+        asker.send(b"x")
+        print(asker.recv(100).decode(), flush=True)
+    except ConnectionRefusedError:
+        print("refused", flush=True)
+    except TimeoutError:
+        print("nobody", flush=True)
+"""
+
 ASK = """
 import socket, sys
 try:
-    peer = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5)
+    peer = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=float(sys.argv[3]))
     print(peer.recv(100).decode())
 except ConnectionRefusedError:
     print("refused")
+except TimeoutError:
+    print("nobody")
 """
 
 
@@ -62,7 +95,8 @@ class Net:
         run("ip", "-n", self.node, "addr", "add", "10.9.9.1/24", "dev", "up0")
         run("ip", "-n", self.node, "link", "set", "up0", "up")
         run("ip", "-n", self.node, "route", "add", "default", "via", "10.9.9.254")
-        self.at(self.node, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        for name, value in (("ip_forward", 1), *((f"conf.{c}.send_redirects", 0) for c in DEVICES)):
+            self.at(self.node, "sysctl", "-qw", f"net.ipv4.{name}={value}")
         for i, pod in enumerate(self.pods):
             run("ip", "netns", "add", pod)
             run("ip", "-n", pod, "link", "set", "lo", "up")
@@ -75,8 +109,8 @@ class Net:
             run("ip", "-n", pod, "route", "add", "default", "via", f"10.9.{i}.1")
             self.serve(pod, f"10.9.{i}.2")
 
-    def serve(self, pod: str, address: str) -> None:
-        command = ["ip", "netns", "exec", pod, sys.executable, "-c", SERVE, address]
+    def serve(self, pod: str, address: str, program: str = SERVE) -> None:
+        command = ["ip", "netns", "exec", pod, sys.executable, "-c", program, address]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.servers.append(server)
         assert server.stdout is not None
@@ -100,8 +134,35 @@ class Net:
     def table(self) -> list[str]:
         return sorted(self.at(self.node, "nft", "list", "table", "ip", "petset").splitlines())
 
-    def ask(self, netns: str, address: str, port: int = 80) -> str:
-        return self.at(netns, sys.executable, "-c", ASK, address, str(port))
+    def ask(self, netns: str, address: str, port: int = 80, wait_s: float = 10) -> str:
+        return self.at(netns, sys.executable, "-c", ASK, address, str(port), str(wait_s))
+
+    def conntrack(self) -> socket.socket:
+        return namespace.within(Path("/run/netns", self.node), conntrack.connect)
+
+
+class UdpAsker:
+    """A client that sends from one port again and again."""
+
+    def __init__(self, netns: str, address: str) -> None:
+        command = ["ip", "netns", "exec", netns, sys.executable, "-c", ASK_UDP, address]
+        self._child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self) -> str:
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._child.stdin.write("\n")
+        self._child.stdin.flush()
+        return self._child.stdout.readline().strip()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.kill()
+        self._child.communicate()
 
 
 @pytest.fixture
@@ -115,9 +176,23 @@ def net() -> Iterator[Net]:
 
 
 def wanted(*addresses: str, **spec: Any) -> list[PortRule]:
+    return placed(dict.fromkeys(addresses, "n1"), **spec)
+
+
+def placed(nodes: Mapping[str, str], ingress: Sequence[str] = (), **spec: Any) -> list[PortRule]:
+    """Rules for endpoints on these nodes, for node n1."""
     ports = [{"name": "http", "port": 80, "protocol": "TCP", "nodePort": 30080}]
+    endpoints = slice_of(*(endpoint(address, node) for address, node in nodes.items()))
+    one = service(ports=ports, **spec)
+    one["status"] = {"loadBalancer": {"ingress": [{"ip": ip} for ip in ingress]}}
+    return port_rules([one], {"default/web": [endpoints]}, "n1")
+
+
+def udp(*addresses: str) -> list[PortRule]:
     endpoints = slice_of(*map(endpoint, addresses))
-    return port_rules([service(ports=ports, **spec)], {"default/web": [endpoints]}, "n1")
+    endpoints["ports"] = [{"name": "http", "port": 5353, "protocol": "UDP"}]
+    one = service(ports=[{"name": "http", "port": 53, "protocol": "UDP"}])
+    return port_rules([one], {"default/web": [endpoints]}, "n1")
 
 
 def test_connections_reach_endpoints(net: Net) -> None:
@@ -163,3 +238,73 @@ def test_every_change_leads_to_the_table_that_was_meant(net: Net) -> None:
             net.apply(whole(old))
             net.apply(update(old, new))
             assert net.table() == meant[k], (i, k)
+
+
+def test_addresses_outside_the_cluster_lead_in(net: Net) -> None:
+    one, other = net.pods
+    rules = placed({"10.9.1.2": "n1"}, ["192.0.2.8"], externalIPs=["192.0.2.7"])
+    net.apply(whole(pieces(rules)))
+    assert net.ask(one, "192.0.2.7") == "10.9.1.2 10.9.1.1"
+    assert net.ask(one, "192.0.2.8") == "10.9.1.2 10.9.1.1"
+    assert net.ask(net.node, "192.0.2.7").startswith("10.9.1.2 ")
+    net.apply(whole(pieces(placed({}, ["192.0.2.8"], externalIPs=["192.0.2.7"]))))
+    assert net.ask(other, "192.0.2.7") == "refused"
+    assert net.ask(other, "192.0.2.8") == "refused"
+
+
+def test_a_balancers_address_takes_its_source_ranges_only(net: Net) -> None:
+    one, other = net.pods
+    ranges = ["10.9.0.0/24", "10.9.0.0/28"]
+    rules = placed({"10.9.1.2": "n1"}, ["192.0.2.8"], loadBalancerSourceRanges=ranges)
+    net.apply(whole(pieces(rules)))
+    assert net.ask(one, "192.0.2.8").startswith("10.9.1.2 ")
+    assert net.ask(other, "192.0.2.8", wait_s=0.5) == "nobody"
+
+
+def test_a_node_port_is_reached_at_every_address_of_the_node(net: Net) -> None:
+    net.at(net.node, "sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1")
+    net.apply(whole(pieces(wanted("10.9.1.2"))))
+    for address in ("127.0.0.1", "10.9.0.1", "10.9.9.1"):
+        assert net.ask(net.node, address, 30080).startswith("10.9.1.2 "), address
+
+
+def test_the_local_policy_keeps_outsiders_and_their_address_on_the_node(net: Net) -> None:
+    pod, outsider = net.pods  # the second one stands for a client outside the cluster
+    local = {"externalTrafficPolicy": "Local", "externalIPs": ["192.0.2.7"]}
+    inside = "10.9.0.0/24"
+    net.apply(whole(pieces(placed({"10.9.0.2": "n1", "10.9.1.2": "n2"}, **local), inside)))
+    for address, port in (("10.9.1.1", 30080), ("192.0.2.7", 80)):
+        told = {net.ask(outsider, address, port) for _ in range(6)}
+        assert told == {"10.9.0.2 10.9.1.2"}, address
+    net.apply(whole(pieces(placed({"10.9.1.2": "n2"}, **local), inside)))
+    for address, port in (("10.9.1.1", 30080), ("192.0.2.7", 80)):
+        assert net.ask(outsider, address, port, wait_s=0.5) == "nobody", address
+        assert net.ask(pod, address, port) == "10.9.1.2 10.9.0.2", address
+        assert net.ask(net.node, address, port).startswith("10.9.1.2 "), address
+
+
+def test_the_local_policy_inside_drops_where_only_other_nodes_have_endpoints(net: Net) -> None:
+    far = placed({"10.9.1.2": "n2"}, internalTrafficPolicy="Local")
+    net.apply(whole(pieces(far)))
+    assert net.ask(net.pods[0], "10.96.0.20", wait_s=0.5) == "nobody"
+    assert net.ask(net.pods[0], "10.9.0.1", 30080).startswith("10.9.1.2 ")
+
+
+async def test_a_flow_of_udp_leaves_an_endpoint_that_is_gone(net: Net) -> None:
+    forget = conntrack.forget_in(net.conntrack)
+    for pod, address in zip(net.pods, ("10.9.0.2", "10.9.1.2"), strict=True):
+        net.serve(pod, address, SERVE_UDP)
+    with UdpAsker(net.pods[0], "10.96.0.20") as asker:
+        for rules, heard in (
+            (udp("10.9.0.2"), "10.9.0.2"),
+            (udp("10.9.1.2"), "10.9.1.2"),
+            (udp(), "refused"),
+            (udp("10.9.0.2"), "10.9.0.2"),
+        ):
+            net.apply(whole(pieces(rules)))
+            await forget(datagram_places(rules))
+            assert asker.ask() == heard
+        net.apply(whole(pieces(udp("10.9.1.2"))))
+        assert asker.ask() == "10.9.0.2", "the kernel remembers where nothing is forgotten"
+        await forget(datagram_places(udp("10.9.0.2")))
+        assert asker.ask() == "10.9.0.2", "flows to present endpoints stay"

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from petset.base.http import Identity, Reply, Request
@@ -6,6 +7,7 @@ from petset.client.client import Client
 from petset.client.local import Local
 from petset.client.reflector import Informers
 from petset.proxy.proxy import SLICES, Proxy
+from petset.proxy.rules import Place, Target
 from tests.unit.proxy.test_rules import endpoint, service, slice_of
 
 
@@ -69,5 +71,33 @@ async def test_after_a_failure_the_whole_table_is_applied() -> None:
     informers.cache(SLICES).replace([], "1")
     first = await nft.next()
     assert await nft.next() == first
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_flows_of_udp_are_forgotten_where_endpoints_changed_and_only_there() -> None:
+    informers = Informers(Client(Local(unused, Identity("t")), manager="t"))
+    nft, told = Nft(), asyncio.Queue[Mapping[Place, frozenset[Target]]]()
+    proxy = Proxy(informers, "n1", nft, forget=told.put)
+    running = asyncio.ensure_future(proxy.run())
+    ports = [{"name": "http", "port": 53, "protocol": "UDP"}]
+    informers.cache("services").replace([versioned(service(ports=ports), "1")], "1")
+    slices = informers.cache(SLICES)
+
+    def part(address: str, version: str) -> dict[str, Any]:
+        made = slice_of(endpoint(address))
+        made["ports"] = [{"name": "http", "port": 53, "protocol": "UDP"}]
+        labels = {"kubernetes.io/service-name": "web"}
+        return versioned(made, version, labels=labels)
+
+    slices.replace([part("10.128.0.9", "1")], "1")
+    async with asyncio.timeout(10):
+        place = ("10.96.0.20", 53)
+        assert await told.get() == {place: {Target("10.128.0.9", 53)}}
+        informers.cache("services").apply("ADDED", versioned(service("tcp"), "2", name="tcp"))
+        slices.apply("MODIFIED", part("10.128.0.8", "3"))
+        assert await told.get() == {place: {Target("10.128.0.8", 53)}}
+        informers.cache("services").apply("DELETED", versioned(service(ports=ports), "4"))
+        assert await told.get() == {place: frozenset()}
     running.cancel()
     await asyncio.wait([running])

@@ -1,7 +1,7 @@
 from typing import Any
 
 from petset.proxy.nftables import pieces, update, whole
-from petset.proxy.rules import PortRule, Target, port_rules
+from petset.proxy.rules import PortRule, Target, datagram_places, port_rules
 
 Obj = dict[str, Any]
 
@@ -70,7 +70,8 @@ def test_local_policies_keep_to_the_node() -> None:
     (outside,) = rules(service(externalTrafficPolicy="Local", ports=ports), slices)
     assert addresses(inside.targets) == ["10.128.0.9"]
     assert addresses(outside.targets) == ["10.128.0.9", "10.128.1.9"]
-    assert addresses(outside.node_targets) == ["10.128.0.9"]
+    assert addresses(outside.near) == ["10.128.0.9"]
+    assert addresses(inside.every) == ["10.128.0.9", "10.128.1.9"]
 
 
 def test_a_service_without_endpoints_is_refused() -> None:
@@ -108,3 +109,67 @@ def test_affinity_remembers_clients_per_endpoint() -> None:
         "svc/default/web/http/10.128.0.10_8080",
     ]
     assert "timeout 60s" in whole(made)
+
+
+def test_places_without_an_endpoint_here_drop_and_without_any_refuse() -> None:
+    far = slice_of(endpoint("10.128.1.9", "n2"))
+    ports = [{"name": "http", "port": 80, "protocol": "TCP", "nodePort": 30080}]
+    policies = {"internalTrafficPolicy": "Local", "externalTrafficPolicy": "Local"}
+    one = service(type="NodePort", ports=ports, externalIPs=["192.0.2.7"], **policies)
+    made = pieces(rules(one, far), "10.128.0.0/16")
+    assert made.elements["dropped"] == ["10.96.0.20 . tcp . 80", "192.0.2.7 . tcp . 80"]
+    assert made.elements["dropped_ports"] == ["tcp . 30080"]
+    assert made.chains["ext/default/web/http"] == [
+        "ip saddr 10.128.0.0/16 goto all/default/web/http",
+        "fib saddr type local ct mark set ct mark | 0x4000",
+        "fib saddr type local goto all/default/web/http",
+    ]
+    empty = pieces(rules(one))
+    assert empty.elements["refused"] == made.elements["dropped"]
+    assert empty.elements["refused_ports"] == ["tcp . 30080"]
+    assert not empty.elements["dropped"]
+
+
+def test_an_outside_address_belongs_to_the_first_service_that_names_it() -> None:
+    one = service("a", clusterIP="10.96.0.20", externalIPs=["192.0.2.7", "10.96.0.21"])
+    two = service("b", clusterIP="10.96.0.21", externalIPs=["192.0.2.7", "fd00::1"])
+    ends = {f"default/{name}": [slice_of(endpoint("10.128.0.9"))] for name in "ab"}
+    made = pieces(port_rules([one, two], ends, "n1"))
+    assert made.elements["svc"] == [
+        "10.96.0.20 . tcp . 80 : goto svc/default/a/http",
+        "192.0.2.7 . tcp . 80 : goto ext/default/a/http",
+        "10.96.0.21 . tcp . 80 : goto svc/default/b/http",
+    ]
+
+
+def test_a_balancers_address_is_open_to_its_source_ranges_only() -> None:
+    one = service(type="LoadBalancer", loadBalancerSourceRanges=["10.0.0.0/8", "fd00::/64"])
+    proxied = {"ip": "192.0.2.9", "ipMode": "Proxy"}
+    one["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.8"}, proxied]}}
+    made = pieces(rules(one, slice_of(endpoint("10.128.0.9"))))
+    assert made.elements["svc"][1:] == ["192.0.2.8 . tcp . 80 : goto from/default/web/http"]
+    assert made.chains["from/default/web/http"] == ["ip saddr 10.0.0.0/8 goto ext/default/web/http"]
+    assert made.elements["dropped"] == ["192.0.2.8 . tcp . 80"]
+
+
+def test_hints_and_distribution_change_nothing() -> None:
+    hinted = {**endpoint("10.128.0.9", ready=True), "hints": {"forZones": [{"name": "z"}]}}
+    plain = slice_of(endpoint("10.128.0.9", ready=True))
+    one = service(trafficDistribution="PreferClose")
+    assert rules(one, slice_of(hinted)) == rules(service(), plain)
+
+
+def test_places_of_udp_are_told_with_their_endpoints() -> None:
+    ports = [
+        {"name": "dns", "port": 53, "protocol": "UDP", "nodePort": 30053},
+        {"name": "http", "port": 80, "protocol": "TCP", "nodePort": 30080},
+    ]
+    part = slice_of(endpoint("10.128.0.9"))
+    part["ports"] = [{"name": "dns", "port": 5353, "protocol": "UDP"}]
+    told = datagram_places(rules(service(ports=ports, externalIPs=["192.0.2.7"]), part))
+    target = frozenset({Target("10.128.0.9", 5353)})
+    assert told == {
+        ("10.96.0.20", 53): target,
+        ("192.0.2.7", 53): target,
+        ("", 30053): target,
+    }

@@ -70,6 +70,10 @@ def _sysctls() -> None:
             "net.ipv4.conf.all.route_localnet": "1",
             "net.ipv4.conf.all.rp_filter": "0",
             "net.ipv4.conf.default.rp_filter": "0",
+            # a pod that reaches itself through its Service is told of no shorter way: the kernel
+            # counts that against the pod, and is silent for a second when it has to refuse
+            "net.ipv4.conf.all.send_redirects": "0",
+            "net.ipv4.conf.default.send_redirects": "0",
         }
     )
 
@@ -96,11 +100,11 @@ def _configure(network: NodeNetwork) -> None:
             netlink.add_address(loopback, network.dns_address, 32, scope=netlink.SCOPE_HOST),
             netlink.add_route(network.service_cidr, index=loopback, source=network.address),
             netlink.add_route("0.0.0.0/0", index=eth0, gateway=network.gateway),
-            netlink.refuse_route(_all_pods(network.pod_cidr)),
+            netlink.refuse_route(all_pods(network.pod_cidr)),
         )
 
 
-def _all_pods(pod_cidr: str) -> str:
+def all_pods(pod_cidr: str) -> str:
     """The addresses of all nodes' pods: 10.(128+k).0.0/16 in cluster k."""
     own = ipaddress.ip_network(pod_cidr)
     return str(own if own.prefixlen < 16 else own.supernet(new_prefix=16))
