@@ -1,14 +1,16 @@
 """Fan-out of watch events: one encoding per group of watchers, the same bytes to each.
 
-A group is made of the watchers of one resource, namespace, filter and form of answer. Committed
-events collect in the group and are flushed as one chunk: at once when it was idle, then no sooner
-than a gap later; the gap grows while flushing is slow.
+A group is made of the watchers of one resource, namespace, filter and form of answer. They stand
+in rows; the rows are written to in turn, each with what was committed since its last turn, and the
+loop gets its turn between two of them. An idle group writes at once; after a round over all rows
+there is a pause, which grows with the time that the round took, half as fast.
 
 Invariant: a watcher has a position (the last revision delivered), never a queue. One that is
 behind reads the store's history from its position on, and is told 410 when that is gone.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,8 +18,8 @@ from petset.base.http import Writer
 from petset.store.types import Event, Store
 
 GAP_S = 0.005
-SLOW_GAP_S = 0.020
-SLICE = 250
+GAP_MAX_S = 0.020
+ROW = 100
 """So many watchers are written to before the loop gets its turn."""
 CATCH_UP = 500
 """So many events are read from history at a time."""
@@ -71,16 +73,17 @@ class Group:
         self._store = store
         self._prefix = prefix
         self._encode = encode
-        self._pending: list[Event] = []
-        self._watchers: dict[Watcher, None] = {}
-        self._gap_s = GAP_S
-        self._next_flush = 0.0
-        self._busy = False
+        self._rows: list[_Row] = []
+        self._places: dict[Watcher, _Row] = {}
+        self._due: deque[_Row] = deque()
+        self._running = False
+        self._round_began = 0.0
+        self._next_round = 0.0
         self.closing = False
         self._unsubscribe = store.subscribe(prefix, self._hear)
 
     def __len__(self) -> int:
-        return len(self._watchers)
+        return len(self._places)
 
     def close(self) -> None:
         """Stop listening to the store."""
@@ -88,18 +91,27 @@ class Group:
 
     def end(self) -> None:
         """Have every watch of the group end as if its time were up."""
-        for watcher in self._watchers:
+        for watcher in self._places:
             watcher.ended = True
             watcher.wake.set()
 
     def join(self, watcher: Watcher) -> None:
         """Let `watcher`, which has caught up in this very step of the loop, take part."""
-        self._watchers[watcher] = None
+        row = next((row for row in self._rows if len(row.watchers) < ROW), None)
+        if row is None:
+            row = _Row()
+            self._rows.append(row)
+        row.watchers[watcher] = None
+        self._places[watcher] = row
         watcher.ended = watcher.ended or self.closing
 
     def leave(self, watcher: Watcher) -> None:
         """Forget `watcher`."""
-        self._watchers.pop(watcher, None)
+        row = self._places.pop(watcher, None)
+        if row is not None:
+            del row.watchers[watcher]
+            if not row.watchers:
+                self._rows.remove(row)
 
     def catch_up(self, watcher: Watcher) -> bool:
         """Write a piece of what `watcher` has missed, from history; True when that was all.
@@ -115,55 +127,94 @@ class Group:
 
     def progress(self, watcher: Watcher) -> int:
         """A revision up to which `watcher` has seen everything: what a bookmark may say."""
-        if watcher.behind or self._pending or self._busy:
+        row = self._places.get(watcher)
+        if watcher.behind or row is None or row.waiting:
             return watcher.position
         return max(watcher.position, self._store.revision)
 
     def _hear(self, events: Sequence[Event]) -> None:
-        if not self._watchers:
-            return
-        self._pending.extend(events)
-        if not self._busy:
-            self._busy = True
+        batch = _Batch(events)
+        for row in self._rows:
+            row.waiting.append(batch)
+        if self._rows and not self._running:
+            self._running = True
             loop = asyncio.get_running_loop()
-            loop.call_at(max(loop.time(), self._next_flush), self._flush)
+            loop.call_at(max(loop.time(), self._next_round), self._begin_round)
 
-    def _flush(self) -> None:
-        events, self._pending = self._pending, []
-        chunk: bytes | None = None
+    def _begin_round(self) -> None:
+        self._round_began = asyncio.get_running_loop().time()
+        self._due.extend(self._rows)
+        self._take_turn()
+
+    def _take_turn(self) -> None:
+        """Write to the row whose turn it is."""
+        fine = False
         try:
-            chunk = self._encode(events, False)
+            if self._due:
+                self._deliver(self._due.popleft())
+            fine = True
         finally:
-            if chunk is None:  # a bug: better that clients list again than that they hear nothing
-                self._busy = False
+            if not fine:  # a bug: better that clients list again than that they hear nothing
+                self._due.clear()
+                self._running = False
                 self.end()
-        started = asyncio.get_running_loop().time()
-        self._deliver(events, chunk, list(self._watchers), started)
+        loop = asyncio.get_running_loop()
+        if self._due:
+            loop.call_soon(self._take_turn)
+        else:
+            self._end_round(loop)
 
-    def _deliver(
-        self, events: Sequence[Event], chunk: bytes, watchers: list[Watcher], started: float
-    ) -> None:
-        for watcher in watchers[:SLICE]:
-            if watcher.behind or watcher not in self._watchers:
+    def _deliver(self, row: "_Row") -> None:
+        batches, row.waiting = row.waiting, []
+        if not batches:
+            return
+        events = [event for batch in batches for event in batch.events]
+        chunk = b"".join([batch.encoded(self._encode) for batch in batches])
+        for watcher in list(row.watchers):
+            if watcher.behind:
                 continue
             if watcher.writer.pressure:
                 watcher.behind = True
                 watcher.wake.set()
             else:
                 watcher.send(events, chunk, self._encode)
-        loop = asyncio.get_running_loop()
-        if len(watchers) > SLICE:
-            loop.call_soon(self._deliver, events, chunk, watchers[SLICE:], started)
-        else:
-            self._settle(loop, started)
 
-    def _settle(self, loop: asyncio.AbstractEventLoop, started: float) -> None:
+    def _end_round(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
-        self._gap_s = SLOW_GAP_S if now - started > GAP_S else GAP_S
-        self._next_flush = now + self._gap_s
-        self._busy = bool(self._pending)
-        if self._busy:
-            loop.call_at(self._next_flush, self._flush)
+        gap_s = min(max(GAP_S, (now - self._round_began) / 2), GAP_MAX_S)
+        self._next_round = now + gap_s
+        self._running = any(row.waiting for row in self._rows)
+        if self._running:
+            loop.call_at(self._next_round, self._begin_round)
+
+
+class _Batch:
+    """Events committed together; encoded once, when the first row gets them."""
+
+    __slots__ = ("_chunk", "events")
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = events
+        self._chunk: bytes | None = None
+
+    def encoded(self, encode: Encode) -> bytes:
+        if self._chunk is None:
+            self._chunk = encode(self.events, False)
+        return self._chunk
+
+
+class _Row:
+    """Some watchers of a group, and what they wait for.
+
+    Attributes:
+        waiting: what was committed since the row's last turn.
+    """
+
+    __slots__ = ("waiting", "watchers")
+
+    def __init__(self) -> None:
+        self.watchers: dict[Watcher, None] = {}
+        self.waiting: list[_Batch] = []
 
 
 class Hub:
