@@ -21,6 +21,7 @@ NODES_MAX = 300_000
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_WHOLE = range(-(2**63), 2**64)
 _INT = re.compile(r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)")
 _FLOAT = re.compile(r"[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, bool | None] = {
@@ -174,8 +175,10 @@ def _plain(text: str) -> Any:
     return text
 
 
-def _integer(text: str) -> int:
+def _integer(text: str) -> int | float:
+    """A whole number; one beyond 64 bits is as inexact as JSON has it."""
     digits = text.lstrip("+-")
     octal = len(digits) > 1 and digits.isdecimal() and digits[0] == "0"
     number = int(digits, 8) if octal else int(digits, 0)
-    return -number if text[0] == "-" else number
+    number = -number if text[0] == "-" else number
+    return number if number in _WHOLE else float(number)

@@ -91,7 +91,8 @@ def _judge_unknown(
 
 
 def _bad_patch(kind: Resource, patched: Obj, patch_text: str, why: str) -> Exception:
-    name = str((patched.get("metadata") or {}).get("name") or "")
+    meta = patched.get("metadata")
+    name = str(meta.get("name") or "") if isinstance(meta, dict) else ""
     return invalid_object(kind.group, kind.kind, name, [invalid("patch", patch_text, why)])
 
 

@@ -39,7 +39,7 @@ class Public:
     async def answer(self, request: Request) -> Response:
         """Answer `request`. Raises NotFoundPathError, StatusError."""
         path = request.path.rstrip("/") or "/"
-        first = path.split("/", 2)[1]
+        first = path.strip("/").partition("/")[0]
         if first in self._health:
             return await self._health[first].answer(request)
         found = self._exact.get(path) or self._below(path)
