@@ -272,10 +272,13 @@ def _list_checker(value: schema.Value, item: schema.Value) -> Checker:
 
 def _map_checker(value: schema.Value, item: schema.Value) -> Checker:
     inner, plain = _checker(item), _SIMPLE.get(item.kind)
+    all_plain = frozenset({plain, type(None)})
 
     def check_map(value_: Any, path: Path, found: Findings) -> None:
         if type(value_) is not dict:
             _wrong(value_, _go_type(value), path, found)
+            return
+        if all_plain.issuperset(map(type, value_.values())):
             return
         for key, element in value_.items():
             if type(element) is not plain and element is not None:

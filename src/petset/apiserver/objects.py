@@ -72,7 +72,8 @@ def maker(obj: Obj) -> Make:
     ordered = arrange({**obj, "metadata": {**(obj.get("metadata") or {}), "resourceVersion": ""}})
 
     def make(revision: int) -> bytes:
-        return at_revision(ordered, revision)
+        ordered["metadata"]["resourceVersion"] = str(revision)
+        return orjson.dumps(ordered)
 
     return make
 

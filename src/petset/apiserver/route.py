@@ -1,6 +1,7 @@
 """From method and path to what is asked: verb, resource, namespace, name, subresource."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from petset.api import registry
 from petset.api.resource import Resource, Subresource
@@ -15,6 +16,9 @@ SINGLE = {
     "DELETE": "delete",
 }
 TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+KEPT_MAX = 1024
+KEPT_LENGTH_MAX = 256
+"""Routes that are remembered, and the length of the paths that they may belong to."""
 FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
@@ -74,6 +78,12 @@ def resolve(method: str, path: str, *, watch: bool) -> Route | None:
 
     Raises NotFoundPathError below /api and /apis for what does not exist.
     """
+    find = _resolve if len(path) <= KEPT_LENGTH_MAX else _resolve.__wrapped__
+    return find(method, path, watch)
+
+
+@lru_cache(maxsize=KEPT_MAX)
+def _resolve(method: str, path: str, watch: bool) -> Route | None:
     parts = path.split("/")
     if len(parts) < 4 or parts[1] not in ("api", "apis"):
         return None

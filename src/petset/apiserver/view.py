@@ -1,10 +1,19 @@
-"""Reading the newest state, pending writes included: what admission decides on."""
+"""Reading the newest state, pending writes included: what admission decides on.
+
+Invariant: what is read here is shared and never changed.
+"""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
-from petset.api.meta import MutableObj, Obj
+from petset.api.meta import Obj
 from petset.apiserver import objects
 from petset.store.types import Store
+
+KEPT_MAX = 64
+KEPT_BYTES_MAX = 2048
+"""Objects that are kept decoded, and how large they may be: every new object in a namespace asks
+for that, every pod for the same few others."""
 
 
 class View:
@@ -15,10 +24,20 @@ class View:
 
     def get(self, resource_id: str, namespace: str, name: str) -> Obj | None:
         """One object, or None."""
-        return objects.decode_item(self._store.head(f"{resource_id}/{namespace}/{name}"))
+        item = self._store.head(f"{resource_id}/{namespace}/{name}")
+        return None if item is None else _decoded(item.value)
 
-    def list(self, resource_id: str, namespace: str = "") -> Iterator[MutableObj]:
+    def list(self, resource_id: str, namespace: str = "") -> Iterator[Obj]:
         """All committed objects of a resource, of one namespace if given."""
         prefix = f"{resource_id}/{namespace}/" if namespace else f"{resource_id}/"
         for item in self._store.list(prefix).items:
-            yield objects.decode(item.value)
+            yield _decoded(item.value)
+
+
+def _decoded(value: bytes) -> Obj:
+    return _kept(value) if len(value) <= KEPT_BYTES_MAX else objects.decode(value)
+
+
+@lru_cache(maxsize=KEPT_MAX)
+def _kept(value: bytes) -> Obj:
+    return objects.decode(value)

@@ -194,6 +194,8 @@ def _applied_members(shape: Shape, value: Mapping[str, Any]) -> Fields | None:
                 made[name] = LEAF
             elif (node := applied(inner, item)) is not None:
                 made[name] = node
+    elif shape.item.kind == ATOM:
+        made = {f"f:{key}": LEAF for key in value}
     else:
         for key, item in value.items():
             made[f"f:{key}"] = member(applied(shape.item, item))
@@ -212,6 +214,9 @@ def added(shape: Shape, value: Any) -> Fields:
             name, inner = places[key]
             made[name] = added(inner, item) if inner.kind else LEAF
     elif kind == MAP:
+        if shape.item.kind == ATOM:
+            made.update([(f"f:{key}", LEAF) for key in value])
+            return made
         for key, item in value.items():
             made[f"f:{key}"] = added(shape.item, item)
     elif kind == SET:

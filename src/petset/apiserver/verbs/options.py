@@ -1,5 +1,6 @@
 """Options of writes: dryRun, fieldValidation, fieldManager, and those of deletions."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ from petset.apiserver.verbs.listing import boolean, integer
 VALIDATIONS = ("Ignore", "Warn", "Strict")
 POLICIES = ("Orphan", "Background", "Foreground")
 MANAGER_MAX = 128
+AGENT_MAX = 256
+"""User-Agents up to this length are remembered."""
 
 
 def read_write_options(call: Call, kind: str, *, applies: bool = False) -> None:
@@ -54,6 +57,12 @@ def read_write_options(call: Call, kind: str, *, applies: bool = False) -> None:
 
 def _of_agent(agent: str) -> str:
     """The manager of a request that names none: the first word of its User-Agent."""
+    first_word = _first_word if len(agent) <= AGENT_MAX else _first_word.__wrapped__
+    return first_word(agent)
+
+
+@functools.lru_cache(maxsize=128)
+def _first_word(agent: str) -> str:
     word = "".join(c for c in agent.partition("/")[0] if c.isprintable())
     return word.encode()[:MANAGER_MAX].decode(errors="ignore") or "unknown"
 
