@@ -114,7 +114,7 @@ def test_a_stateful_set_gets_ready_scales_and_goes(
     scale = StatefulSet.Scale(metadata=ObjectMeta(name="web", namespace=NS), spec=ScaleSpec(1))
     assert box.replace(scale).spec.replicas == 1
     petset_cluster.wait_for(lambda: names(box.list(Pod)) == ["web-0"])
-    assert box.get(StatefulSet.Status, "web").status.readyReplicas == 1
+    petset_cluster.wait_for(lambda: box.get(StatefulSet.Status, "web").status.readyReplicas == 1)
     box.delete(StatefulSet, "web", cascade=CascadeType.FOREGROUND)
     petset_cluster.wait_for(lambda: not names(box.list(Pod)))
 

@@ -117,6 +117,7 @@ class Engine:
         self.ended: Future[None] = Future()
         self.access: Access
         self.world: World
+        self.front: edge.Edge
         self.faults: ApiFaults
         self._loop: PacedLoop
         self._ids = Ids(settings.seed)
@@ -195,15 +196,15 @@ class Engine:
     async def _listen(self, root: Path, stack: contextlib.AsyncExitStack) -> None:
         self.access = Access(root, tls=self.settings.tls)
         self.faults = ApiFaults(self._ask, lambda: self.world.store.revision, self._ids.rng)
-        front = await edge.serve(
+        self.front = await edge.serve(
             self.answer,
             host=HOST,
             ssl=self.access.server_context(),
             limits=LIMITS,
             on_refuse=refusal,
         )
-        stack.push_async_callback(front.close, GRACE_S)
-        self.access.port = front.port
+        stack.push_async_callback(self.front.close, GRACE_S)
+        self.access.port = self.front.port
 
     async def _enter(self, after: int) -> None:
         """Make a fresh world; requests that came meanwhile are answered by it."""

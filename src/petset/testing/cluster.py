@@ -93,6 +93,10 @@ class Handle:
         """Whether a set has rolled out whole: every replica there, new and Ready, none too many."""
         return self._look(lambda world: world.ready(resource, name, namespace))
 
+    def connections(self) -> int:
+        """How many connections of clients are open: 0 after a client that closes its own."""
+        return self._look(lambda world: len(self._engine.front.connections))
+
     def now(self) -> float:
         """The cluster's wall-clock time, in seconds since the epoch."""
         return self._look(lambda world: world.clock.now())
