@@ -19,7 +19,7 @@ from petset.store.types import Event, Store
 
 GAP_S = 0.005
 GAP_MAX_S = 0.020
-ROW = 100
+ROW = 40
 """So many watchers are written to before the loop gets its turn."""
 CATCH_UP = 500
 """So many events are read from history at a time."""
