@@ -19,10 +19,11 @@ def test_all_pods_run_again_with_their_data_after_a_power_cut(cluster: Cluster) 
     cluster.kubectl("apply", "-f", "-", stdin=faults.member_set())
     volumes = [{"name": "m", "emptyDir": {"medium": "Memory"}}]
     mounts = {"volumeMounts": [{"name": "m", "mountPath": "/m"}]}
-    script = "touch /m/x; sleep 9999"
-    cluster.kubectl(
-        "apply", "-f", "-", stdin=faults.pod_json("ram", script, volumes=volumes, container=mounts)
-    )
+    script = "test -e /m/made || exit 1; sleep 9999"
+    first = {"name": "i", "image": "busybox", "imagePullPolicy": "IfNotPresent", **mounts}
+    inits = [{**first, "command": ["touch", "/m/made"]}]
+    ram = faults.pod_json("ram", script, volumes=volumes, container=mounts, initContainers=inits)
+    cluster.kubectl("apply", "-f", "-", stdin=ram)
     faults.expect_ready(cluster, "db", MEMBERS)
     faults.expect_ready(cluster, "ram", ["ram"])
     before = cluster.pods("db")
@@ -40,6 +41,9 @@ def test_all_pods_run_again_with_their_data_after_a_power_cut(cluster: Cluster) 
         assert cluster.kubectl("exec", member, "--", "cat", "/data/mine").strip() == member
         assert after[member]["metadata"]["uid"] == before[member]["metadata"]["uid"]
     assert "tmpfs" in cluster.kubectl("exec", "ram", "--", "mount")
+    status = cluster.pods("ram")["ram"]["status"]
+    assert [s["restartCount"] for s in status["initContainerStatuses"]] == [1]
+    assert [s["restartCount"] for s in status["containerStatuses"]] == [1]
     faults.delete_all(cluster)
     faults.expect_no_traces(cluster)
 

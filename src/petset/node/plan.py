@@ -4,6 +4,8 @@ Order of a life: volumes and sandbox together, init containers one by one, regul
 after the other without waiting for each other to become ready. Order of an end: regular containers
 together, sidecars in reverse, then clean, unmount, remove the sandbox; only then is the API told,
 so that a name is never free while something of the pod still runs.
+A sandbox that is made anew (the machine was restarted) begins that life again: every init container
+runs once more.
 """
 
 from collections.abc import Iterator
@@ -321,16 +323,16 @@ def _next_start(seen: PodSeen, wake: _Wake) -> Start | None:
     pod = seen.pod
     for spec in podspec.init_containers(pod):
         container = seen.of(spec["name"])
-        if _initialised(seen):
+        if is_initialised(seen):
             if not podspec.is_sidecar(spec):
                 continue
         elif podspec.is_sidecar(spec):
             if container.is_running and container.probed.started:
                 continue
-        elif _is_done(container):
+        elif _is_done(seen, container):
             continue
         start = _due(seen, spec, wake, init=True)
-        if start is not None or not _initialised(seen):
+        if start is not None or not is_initialised(seen):
             return start
     for spec in podspec.containers(pod):
         start = _due(seen, spec, wake, init=False)
@@ -339,23 +341,26 @@ def _next_start(seen: PodSeen, wake: _Wake) -> Start | None:
     return None
 
 
-def _initialised(seen: PodSeen) -> bool:
+def is_initialised(seen: PodSeen) -> bool:
     """Whether the regular containers' turn has come (it stays so once one of them was started)."""
-    if any(seen.of(spec["name"]).runs for spec in podspec.containers(seen.pod)):
+    runs = [run for spec in podspec.containers(seen.pod) for run in seen.of(spec["name"]).runs]
+    if any(seen.is_current(run) for run in runs):
         return True
     for spec in podspec.init_containers(seen.pod):
         container = seen.of(spec["name"])
         if podspec.is_sidecar(spec):
             if not (container.is_running and container.probed.started):
                 return False
-        elif not _is_done(container):
+        elif not _is_done(seen, container):
             return False
     return True
 
 
-def _is_done(container: ContainerSeen) -> bool:
+def _is_done(seen: PodSeen, container: ContainerSeen) -> bool:
     run = container.run
-    return run is not None and run.state == "exited" and run.exit_code == 0
+    if run is None or not seen.is_current(run):
+        return False
+    return run.state == "exited" and run.exit_code == 0
 
 
 def _due(seen: PodSeen, spec: object, wake: _Wake, *, init: bool) -> Start | None:
@@ -372,6 +377,8 @@ def _due(seen: PodSeen, spec: object, wake: _Wake, *, init: bool) -> Start | Non
             return None
     if run is None:
         return Start(name, 0, 0)
+    if init and run.exit_code == 0 and not seen.is_current(run) and not podspec.is_sidecar(spec):
+        return Start(name, run.attempt + 1, 0)
     policy = podspec.restart_policy(seen.pod, spec, init=init)
     if not may_restart(policy, run):
         return None

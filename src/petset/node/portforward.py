@@ -133,14 +133,14 @@ async def _join(
             await write(data)
 
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(_quietly(inward()))
-        await _quietly(outward())
+        task = group.create_task(_quietly(inward))
+        await _quietly(outward)
         task.cancel()
 
 
-async def _quietly(work: Awaitable[None]) -> None:
+async def _quietly(work: Callable[[], Awaitable[None]]) -> None:
     with contextlib.suppress(OSError):
-        await work
+        await work()
 
 
 class _Channels:

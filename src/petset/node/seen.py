@@ -117,5 +117,9 @@ class PodSeen:
         """What is seen of container `name`."""
         return self.containers.get(name, NOTHING_SEEN)
 
+    def is_current(self, run: Run) -> bool:
+        """Whether `run` was in the sandbox that stands, or none stands."""
+        return self.sandbox is None or run.sandbox == self.sandbox.id
+
 
 NOTHING_SEEN = ContainerSeen()

@@ -72,7 +72,7 @@ def _status(seen: PodSeen, spec: Obj, host: Host, now: float, *, init: bool) -> 
         "name": name,
         "state": state,
         "lastState": last,
-        "ready": _is_ready(container, spec, running=running, init=init),
+        "ready": _is_ready(seen, spec, running=running, init=init),
         "restartCount": run.attempt if run else 0,
         "image": run.image_ref if run else spec.get("image") or "",
         "imageID": run.image_id if run else "",
@@ -84,10 +84,12 @@ def _status(seen: PodSeen, spec: Obj, host: Host, now: float, *, init: bool) -> 
     return made
 
 
-def _is_ready(container: ContainerSeen, spec: Obj, *, running: bool, init: bool) -> bool:
+def _is_ready(seen: PodSeen, spec: Obj, *, running: bool, init: bool) -> bool:
+    container = seen.of(spec["name"])
     if init and not podspec.is_sidecar(spec):
         run = container.run
-        return run is not None and run.state == "exited" and run.exit_code == 0
+        ended = run is not None and run.state == "exited" and run.exit_code == 0
+        return ended and run is not None and _counts(seen, run)
     return running and container.probed.ready
 
 
@@ -105,6 +107,8 @@ def _states(
         return _waiting("ContainerCreating", ""), _last(container, host)
     ended = {"terminated": _terminated(run, container.termination_message, host)}
     policy = podspec.restart_policy(seen.pod, spec, init=init)
+    if not _counts(seen, run) and not plan.is_initialised(seen) and container.waiting is None:
+        return _waiting("PodInitializing", ""), ended
     if plan.is_stopping(seen) or plan.is_finished(seen) or not plan.may_restart(policy, run):
         return ended, _last(container, host)
     if container.waiting is not None:
@@ -117,6 +121,16 @@ def _states(
         )
         return _waiting("CrashLoopBackOff", words), ended
     return ended, _last(container, host)
+
+
+def _counts(seen: PodSeen, run: Run) -> bool:
+    """False for a run of an earlier sandbox, while the pod's life is beginning again."""
+    return seen.is_current(run) or plan.is_stopping(seen) or plan.is_finished(seen)
+
+
+def _has_begun(seen: PodSeen) -> bool:
+    runs = [run for spec in podspec.containers(seen.pod) for run in seen.of(spec["name"]).runs]
+    return any(_counts(seen, run) for run in runs)
 
 
 def _why(seen: PodSeen, container: ContainerSeen, now: float) -> tuple[str, str]:
@@ -175,7 +189,7 @@ def _duration(seconds: float) -> str:
 def _phase(seen: PodSeen, inits: Sequence[Obj], mains: Sequence[Obj]) -> str:
     if seen.verdict is not None or _init_failed(seen):
         return "Failed"
-    begun = any(seen.of(s["name"]).runs for s in mains)
+    begun = _has_begun(seen)
     if not begun and not all(_is_passed(seen, s, status) for s, status in _pairs(seen, inits)):
         return "Pending"
     return _main_phase(podspec.spec_of(seen.pod).get("restartPolicy") or "Always", mains)
@@ -260,7 +274,7 @@ def _dated(condition: Mapping[str, str], old: Obj | None, pod: Obj, now: float) 
 
 def _initialized(seen: PodSeen, phase: str, statuses: Sequence[Obj]) -> dict[str, str]:
     inits = list(podspec.init_containers(seen.pod))
-    begun = any(seen.of(s["name"]).runs for s in podspec.containers(seen.pod))
+    begun = _has_begun(seen)
     pending = [
         spec["name"]
         for spec, status in zip(inits, statuses[: len(inits)], strict=True)

@@ -79,8 +79,13 @@ class PodWorker:
 
     @property
     def holds_ports(self) -> bool:
-        """Whether the pod may still use ports of the node."""
-        return self._verdict is None and not self._released
+        """Whether the pod may still use ports of the node: not once it has ended for good."""
+        if any(run.state != "exited" for run in self._tools.runtime.runs(self.uid)):
+            return True
+        if self._verdict is not None or self._released:
+            return False
+        containers = self._sight.containers(self.pod, {}, lambda _spec, _run: Probed())
+        return not plans.is_finished(PodSeen(self.pod, containers=containers))
 
     def gone(self) -> None:
         """The pod's object is gone from the API."""

@@ -67,6 +67,7 @@ class FakeMachine:
     addresses: dict[str, str] = field(default_factory=dict)
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
+    sandbox_ids: dict[str, str] = field(default_factory=dict)
     listener: OnExit | None = None
     taken: int = 0
 
@@ -115,7 +116,11 @@ class FakeRuntime:
     def sandbox(self, uid: str) -> Sandbox | None:
         """The sandbox of a pod, if it stands."""
         config = self.machine.sandboxes.get(uid)
-        return Sandbox(uid, self.machine.addresses[uid]) if config else None
+        return self._made(uid) if config else None
+
+    def _made(self, uid: str) -> Sandbox:
+        machine = self.machine
+        return Sandbox(uid, machine.addresses[uid], machine.sandbox_ids[uid])
 
     async def start_sandbox(self, config: SandboxConfig) -> Sandbox:
         """Give the pod an address; a sandbox that stands is kept."""
@@ -125,8 +130,9 @@ class FakeRuntime:
             own = f"{self._pods}.{1 + machine.taken % 250}"
             machine.addresses[config.uid] = self._node_address if config.host_network else own
             machine.sandboxes[config.uid] = config
+            machine.sandbox_ids[config.uid] = f"s{machine.taken}"
             machine.known.add(config.uid)
-        return Sandbox(config.uid, machine.addresses[config.uid])
+        return self._made(config.uid)
 
     async def stop_sandbox(self, uid: str) -> None:
         """Remove it."""
@@ -168,6 +174,7 @@ class FakeRuntime:
             backoff=config.backoff,
             tty=config.tty,
             stdin=config.stdin,
+            sandbox=machine.sandbox_ids.get(config.pod_uid, ""),
         )
         machine.known.add(config.pod_uid)
         if behaviour.refusal:

@@ -16,6 +16,7 @@ from petset.node.plan import (
     UnmountVolumes,
     plan,
 )
+from petset.node.runtime.base import Sandbox
 from petset.node.seen import Probed, Verdict, Waiting
 from tests.unit.node.pods import NOW, container, ended, pod, run, seen
 
@@ -182,3 +183,25 @@ def test_a_power_cut_is_no_crash_and_adds_no_pause() -> None:
     assert plans.backoff_s(plans.next_backoff(crashing)) == 40
     at_once = ended(137, lost=True, backoff=2, finished_at=NOW + 0.1)
     assert plans.backoff_s(plans.next_backoff(at_once)) == 20
+
+
+NEW = Sandbox("u1", "10.128.0.5", "new")
+
+
+def test_in_a_new_sandbox_every_init_container_runs_again() -> None:
+    both = pod(initContainers=[{"name": "i"}, {"name": "j"}])
+    i, j, c = ended(name="i"), ended(name="j"), ended(137, lost=True)
+    old = {"i": container(i), "j": container(j), "c": container(c)}
+    assert plan(seen(both, containers=old), NOW + 9).actions == (Start("c", 1, 1),)
+    assert plan(seen(both, sandbox=NEW, containers=old), NOW + 9).actions == (Start("i", 1, 0),)
+    old["i"] = container(i, ended(name="i", attempt=1, sandbox="new"))
+    assert plan(seen(both, sandbox=NEW, containers=old), NOW + 9).actions == (Start("j", 1, 0),)
+    old["j"] = container(j, ended(name="j", attempt=1, sandbox="new"))
+    assert plan(seen(both, sandbox=NEW, containers=old), NOW + 9).actions == (Start("c", 1, 1),)
+
+
+def test_init_containers_of_a_pod_that_has_ended_do_not_run_again() -> None:
+    once = pod(initContainers=[{"name": "i"}], restartPolicy="Never")
+    old = {"i": container(ended(name="i")), "c": container(ended())}
+    found = plan(seen(once, sandbox=NEW, containers=old), NOW + 9).actions
+    assert found == (UnmountVolumes(),)

@@ -4,6 +4,7 @@ from typing import Any
 
 from petset.api.meta import condition_of
 from petset.node import status
+from petset.node.runtime.base import Sandbox
 from petset.node.seen import Verdict, Waiting
 from tests.unit.node.pods import NOW, container, ended, pod, run, seen
 
@@ -186,3 +187,17 @@ def test_that_the_sandbox_stands_can_wait_for_the_containers_news() -> None:
     assert not status.can_wait(before, runs)
     failed = made(seen(pod(status=before), verdict=Verdict("NodePorts", "taken")))
     assert not status.can_wait(before, failed)
+
+
+def test_a_pod_in_a_new_sandbox_is_initialised_again() -> None:
+    both = pod(initContainers=[{"name": "i"}])
+    old = {"i": container(ended(name="i")), "c": container(ended(137, lost=True))}
+    found = made(seen(both, sandbox=Sandbox("u1", "10.128.0.5", "new"), containers=old))
+    assert found["phase"] == "Pending"
+    initialised = condition_of({"status": found}, "Initialized")
+    assert initialised is not None
+    assert initialised["message"] == "containers with incomplete status: [i]"
+    assert state(found) == {"waiting": {"reason": "PodInitializing"}}
+    assert found["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 137
+    init = found["initContainerStatuses"][0]
+    assert (init["ready"], init["state"]["waiting"]["reason"]) == (False, "PodInitializing")

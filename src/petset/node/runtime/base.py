@@ -37,10 +37,14 @@ class SandboxConfig:
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """A sandbox that stands. `ip` is the node's own for pods on the node's network."""
+    """A sandbox that stands. `ip` is the node's own for pods on the node's network.
+
+    `id` is another one for each sandbox that is made for the pod.
+    """
 
     uid: str
     ip: str
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,7 @@ class Run:
         error: why it never began to run.
         backoff: how many restarts in a row led to it.
         cleaned: whether everything but its log is gone.
+        sandbox: id of the sandbox in which it ran.
     """
 
     id: str
@@ -142,6 +147,7 @@ class Run:
     tty: bool = False
     stdin: bool = False
     cleaned: bool = False
+    sandbox: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,8 @@ def remove(directory: Path, storage: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def new_run(config: ContainerConfig, now: float) -> Run:
-    """A run that is about to begin."""
+def new_run(config: ContainerConfig, now: float, sandbox: str) -> Run:
+    """A run that is about to begin, in the sandbox of that id."""
     return Run(
         id=config.id,
         pod_uid=config.pod_uid,
@@ -85,6 +85,7 @@ def new_run(config: ContainerConfig, now: float) -> Run:
         backoff=config.backoff,
         tty=config.tty,
         stdin=config.stdin,
+        sandbox=sandbox,
     )
 
 

@@ -132,7 +132,7 @@ class OciRuntime:
         on_node = bool(raw["host_network"])
         kinds = ("ipc", "uts") if on_node else pod.KINDS
         if all(namespace.is_pinned(pinned / kind) for kind in kinds):
-            self._sandboxes[uid] = Sandbox(uid, raw["ip"])
+            self._sandboxes[uid] = Sandbox(uid, raw["ip"], raw.get("id", ""))
             if on_node:
                 self._host_network.add(uid)
             else:
@@ -185,8 +185,8 @@ class OciRuntime:
         try:
             on_node = config.host_network
             ip = self._config.node_address if on_node else self._addresses.take(config.uid)
-            made = Sandbox(config.uid, ip)
-            await asyncio.to_thread(self._make_sandbox, config, ip)
+            made = Sandbox(config.uid, ip, self._token())
+            await asyncio.to_thread(self._make_sandbox, config, made)
         except (OSError, addresses.AddressesUsedUpError) as error:
             self._addresses.give_back(config.uid)
             namespace.unpin(self._pins(config.uid))
@@ -198,7 +198,7 @@ class OciRuntime:
         self._sandboxes[config.uid] = made
         return made
 
-    def _make_sandbox(self, config: SandboxConfig, ip: str) -> None:
+    def _make_sandbox(self, config: SandboxConfig, made: Sandbox) -> None:
         pins = self._pins(config.uid)
         namespace.unpin(pins)
         if config.host_network:
@@ -206,12 +206,12 @@ class OciRuntime:
         else:
             pod.setup(
                 pins,
-                pod.Link(self._config.node_netns, config.uid, config.hostname, ip),
+                pod.Link(self._config.node_netns, config.uid, config.hostname, made.ip),
                 sysctls=config.sysctls,
             )
         directory = self._pod_dir(config.uid)
         directory.mkdir(parents=True, exist_ok=True)
-        noted = {"ip": ip, "host_network": config.host_network}
+        noted = {"ip": made.ip, "id": made.id, "host_network": config.host_network}
         (directory / "sandbox.json").write_text(json.dumps(noted))
 
     async def stop_sandbox(self, uid: str) -> None:
@@ -261,7 +261,8 @@ class OciRuntime:
     async def _start(self, config: ContainerConfig, may_run: MayRun) -> Run:
         directory = self._config.run_dir / "c" / config.id
         storage = self._pod_dir(config.pod_uid) / "rootfs" / config.id
-        run = bundle.new_run(config, self._clock.now())
+        sandbox = self._sandboxes.get(config.pod_uid)
+        run = bundle.new_run(config, self._clock.now(), sandbox.id if sandbox else "")
         kept = record.intended(run, directory, storage, self._cgroup(config))
         try:
             self._records.save(kept)
