@@ -1,0 +1,54 @@
+"""What a restart of the machine or of the agent alone does to pods."""
+
+import asyncio
+from pathlib import Path
+
+from petset.api import meta
+from petset.testing.runtime import Behaviour
+from tests.unit.node.rig import Rig, count, played, ready
+
+
+def test_a_lost_machine_starts_its_pods_again(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        await here.create()
+        await here.until(ready)
+        await here.stop()
+        here.machine.end_all()
+        await here.start()
+        pod = await here.until(lambda pod: count(pod) == 1 and ready(pod))
+        assert pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 137
+
+    played(tmp_path, story)
+
+
+def test_a_lost_machine_runs_init_containers_again(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        here.scripts["i"] = Behaviour(exit_after_s=0.1)
+        await here.create(initContainers=[{"name": "i", "image": "x"}])
+        await here.until(ready)
+        await here.stop()
+        here.machine.end_all()
+        here.scripts["i"] = Behaviour(exit_after_s=5.0)
+        await here.start()
+        pod = await here.until(lambda pod: pod["status"]["phase"] == "Pending")
+        assert not meta.is_condition_true(pod, "Initialized")
+        assert here.running() == ["i"]
+        pod = await here.until(lambda pod: count(pod) == 1 and ready(pod))
+        assert pod["status"]["initContainerStatuses"][0]["restartCount"] == 1
+        assert meta.is_condition_true(pod, "Initialized")
+
+    played(tmp_path, story)
+
+
+def test_a_new_agent_does_not_run_init_containers_again(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        here.scripts["i"] = Behaviour(exit_after_s=0.1)
+        await here.create(initContainers=[{"name": "i", "image": "x"}])
+        before = await here.until(ready)
+        await here.stop()
+        await here.start()
+        await asyncio.sleep(30)
+        assert await here.until(ready) == before
+        assert len(here.machine.runs) == 2
+
+    played(tmp_path, story)
