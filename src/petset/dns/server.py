@@ -164,10 +164,9 @@ class DnsServer:
         limit = _limit(query) if udp else 65535
         if (rcode := _refusal(query)) is not None:
             return wire.encode(query, rcode, Sections(), limit=limit)
-        zone = self._index.zone
-        if not self.ready and query.name[-len(zone.name) :] == zone.name:
-            return wire.encode(query, wire.SERVFAIL, Sections(), limit=limit)
         reply = self._resolve(query)
+        if reply is not None and not self.ready and query.name[-1:] != ("localhost",):
+            return wire.encode(query, wire.SERVFAIL, Sections(), limit=limit)
         if reply is None or reply.chase:
             return None
         encoded = self._encode(query, reply, limit)
