@@ -24,6 +24,12 @@ class _Index:
 
     def change(self, key: str, old: Obj | None, new: Obj | None) -> None:
         """File `new` where `old` was filed."""
+        if old is not None and new is not None:
+            values = tuple(self.function(old))
+            if values == tuple(self.function(new)):
+                for value in values:
+                    self.buckets[value][key] = new
+                return
         if old is not None:
             for value in self.function(old):
                 bucket = self.buckets.get(value)
@@ -36,6 +42,10 @@ class _Index:
     def get(self, value: str) -> Sequence[Obj]:
         """Objects under `value`, in key order."""
         return _in_order(self.buckets.get(value, {}))
+
+    def count(self, value: str) -> int:
+        """How many objects are under `value`."""
+        return len(self.buckets.get(value, ()))
 
 
 def _in_order(objects: Mapping[str, Obj]) -> list[Obj]:
@@ -97,6 +107,10 @@ class Cache:
     def by_index(self, name: str, value: str) -> Sequence[Obj]:
         """The objects that index `name` files under `value`, in key order."""
         return self._indexes[name].get(value)
+
+    def count(self, name: str, value: str) -> int:
+        """How many objects index `name` files under `value`."""
+        return self._indexes[name].count(value)
 
     def replace(self, items: Iterable[Obj], resource_version: str) -> None:
         """Take in a whole list; handlers hear the differences."""

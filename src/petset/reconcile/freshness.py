@@ -9,9 +9,11 @@ removed in between).
 """
 
 import asyncio
+import heapq
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from petset.api import meta
 from petset.api.meta import Obj
@@ -19,6 +21,9 @@ from petset.client.cache import Cache
 
 LIMIT_S = 5.0
 """Longest wait for a cache, in seconds of the loop's clock."""
+
+Place = tuple[str, str, str]
+"""Resource, namespace and name of an object."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,29 +66,62 @@ class Freshness:
     def __init__(self, caches: Iterable[Cache], wake: Callable[[str], None]) -> None:
         self._caches = {cache.resource: cache for cache in caches}
         self._wake = wake
-        self._writes: dict[str, dict[tuple[str, str, str], Write]] = {}
+        self._writes: dict[str, dict[Place, Write]] = {}
+        self._due: dict[str, list[tuple[int, str, Place]]] = {name: [] for name in self._caches}
+        self._deletions: dict[Place, set[str]] = {}
         self._waiting: dict[str, float] = {}
 
     def start(self) -> None:
         """Listen to the caches."""
-        for cache in self._caches.values():
-            cache.add_handler(self._changed)
+        for resource, cache in self._caches.items():
+            cache.add_handler(partial(self._changed, resource))
 
-    def _changed(self, old: Obj | None, new: Obj | None) -> None:
-        del old, new
-        for key in [k for k in self._waiting if not self._unseen(k)]:
-            del self._waiting[key]
+    def _changed(self, resource: str, old: Obj | None, new: Obj | None) -> None:
+        """Cross off what this change shows to be seen; wake the keys that waited for it last."""
+        version, due = _number(self._caches[resource].resource_version), self._due[resource]
+        while due and due[0][0] <= version:
+            _, key, place = heapq.heappop(due)
+            self._cross_off(key, place)
+        if self._deletions:
+            obj = new or old or {}
+            place = (resource, meta.namespace_of(obj), meta.name_of(obj))
+            for key in tuple(self._deletions.get(place, ())):
+                self._cross_off(key, place)
+
+    def _cross_off(self, key: str, place: Place) -> None:
+        write = self._writes.get(key, {}).get(place)
+        if write is None or not self._is_seen(write):
+            return
+        self._drop(key, place)
+        if key not in self._writes and self._waiting.pop(key, None) is not None:
             self._wake(key)
+
+    def _drop(self, key: str, place: Place) -> None:
+        writes = self._writes[key]
+        if writes.pop(place).deletion:
+            keys = self._deletions[place]
+            keys.discard(key)
+            if not keys:
+                del self._deletions[place]
+        if not writes:
+            del self._writes[key]
 
     def wrote(self, key: str, write: Write) -> None:
         """Remember a write made for `key`."""
-        if write.resource in self._caches:
-            place = (write.resource, write.namespace, write.name)
-            self._writes.setdefault(key, {})[place] = write
+        if write.resource not in self._caches:
+            return
+        place = (write.resource, write.namespace, write.name)
+        if place in self._writes.get(key, {}):
+            self._drop(key, place)
+        self._writes.setdefault(key, {})[place] = write
+        heapq.heappush(self._due[write.resource], (write.version, key, place))
+        if write.deletion:
+            self._deletions.setdefault(place, set()).add(key)
 
     def forget(self, key: str) -> None:
         """The object of `key` is gone."""
-        self._writes.pop(key, None)
+        for place in tuple(self._writes.get(key, ())):
+            self._drop(key, place)
         self._waiting.pop(key, None)
 
     def delay(self, key: str) -> float | None:
@@ -100,14 +138,10 @@ class Freshness:
         return None
 
     def _unseen(self, key: str) -> bool:
-        writes = self._writes.get(key)
-        if not writes:
-            return False
-        for place in [p for p, write in writes.items() if self._is_seen(write)]:
-            del writes[place]
-        if not writes:
-            del self._writes[key]
-        return bool(writes)
+        for place, write in tuple(self._writes.get(key, {}).items()):
+            if self._is_seen(write):
+                self._drop(key, place)
+        return key in self._writes
 
     def _is_seen(self, write: Write) -> bool:
         cache = self._caches[write.resource]

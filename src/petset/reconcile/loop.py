@@ -17,6 +17,8 @@ The outcome of one turn is `Done`, `After(seconds)`, `Retry` (back-off) or `Term
 wait for the next change).
 
 Invariant: a key is planned only when the caches have seen its own earlier writes (freshness.py).
+Invariant: a key that is dear to plan rests in between; what changes meanwhile is planned for
+together.
 Invariant: `except Exception` stands here and nowhere else in the controllers: a bug in one plan is
 logged, counted and retried with back-off; the other keys go on.
 """
@@ -44,6 +46,13 @@ _log = logging.getLogger(__name__)
 
 RETRY_MAX_S = 60.0
 """Longest back-off of a key, in seconds."""
+
+REST = 3.0
+"""A key rests so many times as long as its last plan took."""
+
+REST_MIN_S = 0.005
+REST_MAX_S = 0.25
+"""Bounds of that rest, in seconds: a shorter one is left out."""
 
 _TERMINAL_CODES = frozenset({400, 405, 415, 501})
 """Answers that another try cannot change: the request itself is wrong or not supported."""
@@ -112,6 +121,7 @@ class Loop(Generic[S]):
         self._metrics = ctx.metrics
         self.queue = Queue(max_s=RETRY_MAX_S)
         self._working = 0
+        self._rests: dict[str, float] = {}
         self._freshness = Freshness(controller.caches, self.queue.add)
         self.events = Events(ctx.recorder(controller.component))
         self._executor = Executor(
@@ -157,14 +167,17 @@ class Loop(Generic[S]):
         """Observe, plan and execute once."""
         if (delay := self._freshness.delay(key)) is not None:
             return After(delay)
+        if (rest := self._rests.get(key, 0.0) - asyncio.get_running_loop().time()) > 0:
+            return After(rest)
         try:
             seen = await self._controller.observe(key)
         except (StatusError, TransportError) as error:
             return _failed(error)
         if seen is None:
             self._freshness.forget(key)
+            self._rests.pop(key, None)
             return Done()
-        plan = self._controller.plan(seen, self._clock.now())
+        plan = self._plan(key, seen)
         executed = await self._executor.execute(plan)
         for write in executed.writes:
             self._freshness.wrote(key, write)
@@ -172,6 +185,19 @@ class Loop(Generic[S]):
         if executed.failure is None:
             self._controller.finish(key, seen)
         return outcome
+
+    def _plan(self, key: str, seen: S) -> Plan:
+        """The plan, and the rest that the key has earned by it."""
+        time = asyncio.get_running_loop().time
+        began = time()
+        plan = self._controller.plan(seen, self._clock.now())
+        ended = time()
+        rest = (ended - began) * REST
+        if rest >= REST_MIN_S:
+            self._rests[key] = ended + min(rest, REST_MAX_S)
+        else:
+            self._rests.pop(key, None)
+        return plan
 
     def _settle(self, key: str, outcome: Outcome) -> None:
         name = self._controller.name

@@ -107,3 +107,15 @@ def test_an_index_follows_changes_of_what_it_files_by() -> None:
 def test_an_unknown_index_is_an_error() -> None:
     with pytest.raises(KeyError):
         Cache("pods").by_index("app", "x")
+
+
+def test_an_index_follows_objects_that_change_what_they_are_filed_under() -> None:
+    cache = Cache("pods")
+    cache.add_index("app", lambda o: [o["metadata"]["labels"]["app"]])
+    for version, app in ((1, "a"), (2, "a"), (3, "b")):
+        metadata = {"name": "p", "resourceVersion": str(version), "labels": {"app": app}}
+        cache.apply("MODIFIED", {"metadata": metadata})
+        assert [o["metadata"]["resourceVersion"] for o in cache.by_index("app", app)] == [
+            str(version)
+        ]
+    assert (cache.count("app", "a"), cache.count("app", "b")) == (0, 1)

@@ -91,3 +91,15 @@ def test_answers_without_version_or_uid_are_no_writes() -> None:
     assert write_of("pods", {}) is None
     assert write_of("pods", {"kind": "Status", "metadata": {}}) is None
     assert write_of("pods", pod("a", 3)) == Write("pods", "default", "a", "uid-a", 3)
+
+
+async def test_a_key_is_woken_by_the_last_of_its_writes_only() -> None:
+    bench = Bench()
+    for name, version in (("web-1", 8), ("web-2", 9), ("web-1", 12)):
+        bench.wrote(name, version)
+    assert bench.freshness.delay("k") is not None
+    bench.cache.apply("ADDED", pod("web-1", 8))
+    bench.cache.apply("ADDED", pod("web-2", 9))
+    assert bench.woken == []
+    bench.cache.apply("MODIFIED", pod("web-1", 12))
+    assert bench.woken == ["k"]
