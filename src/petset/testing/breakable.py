@@ -19,6 +19,7 @@ from typing import Any
 
 from petset.api.meta import Obj
 from petset.apiserver.app import App
+from petset.apiserver.config import Config
 from petset.base.clock import LoopClock
 from petset.base.http import Identity, Reply, Request, Response
 from petset.client.client import Client
@@ -38,6 +39,8 @@ from petset.testing.world import CONTROL, World, node_identity
 
 CONTROL_WIRE = "control"
 BOOT_RETRY_S = 1.0
+SERVER = Config(bookmark_s=300.0)
+"""Bookmarks are rare: they cost time, and without them watches meet 410."""
 _VERSION = re.compile(rb'"resourceVersion":"([0-9]+)"')
 
 
@@ -118,7 +121,7 @@ class BreakableWorld(World):
         self.store = self._open_store()
         self._look_for_losses()
         self.store.subscribe("", self._tell)
-        self.app = App(self.store, self.clock, self.ids)
+        self.app = App(self.store, self.clock, self.ids, config=SERVER)
         await self.app.start()
         self._server = Server(self.app.dispatch)
 

@@ -31,21 +31,26 @@ class Checker:
     Args:
         stale_s: how old a controller's view may be: an order is judged by what was true at some
             moment in the last so many seconds.
+        orders: whether orders are judged.
 
     Attributes:
         faults: what went wrong, in order.
         by_hand: names of pods that the test deletes itself; their deletions are not judged.
+        forfeited: uids of pods of which the test has told the API that they run no more (it has
+            forced their deletion, or removed their node), whether that is so or not.
     """
 
-    def __init__(self, world: World, *, stale_s: float = 1.0) -> None:
+    def __init__(self, world: World, *, stale_s: float = 1.0, orders: bool = True) -> None:
         self._world = world
         self._stale_s = max(stale_s, 20 * world.lag_s)
         self._holders: dict[tuple[str, str], str] = {}
         self._ready_until: dict[tuple[str, str], float] = {}
         self.faults: list[str] = []
         self.by_hand: set[str] = set()
+        self.forfeited: set[str] = set()
         world.runtime.listeners.append(self._on_happening)
-        world.listeners.append(self._on_events)
+        if orders:
+            world.listeners.append(self._on_events)
 
     def assert_ok(self) -> None:
         """Raise AssertionError that tells every fault, with the end of the trace."""
@@ -73,7 +78,7 @@ class Checker:
 
     def _compare(self, new: Happening, other: Happening) -> None:
         """Judge a pod that has just started against another one that runs."""
-        if (other.uid, other.node) == (new.uid, new.node):
+        if (other.uid, other.node) == (new.uid, new.node) or other.uid in self.forfeited:
             return
         if other.pod == new.pod:
             self._fault(f"{new.namespace}/{new.pod} runs on {other.node} and on {new.node}")

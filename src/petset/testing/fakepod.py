@@ -1,7 +1,7 @@
 """Fake pods: what they do is told by a `Script`, what they did is noted in the `Runtime`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -152,6 +152,7 @@ class Life:
         self.changed = changed
         self.script = host.script_of(pod)
         self.address = (pod.get("status") or {}).get("podIP") or ""
+        self._ready = False
 
     @property
     def uid(self) -> str:
@@ -206,8 +207,7 @@ class Life:
             if script.flap_s is not None and not await self._flap(script.flap_s):
                 return False
         if script.exit_after_s is None:
-            while self.wanted:
-                await self._change()
+            await self._linger()
             return False
         if not await self._pass(script.exit_after_s):
             return False
@@ -217,6 +217,16 @@ class Life:
             return False
         await self._report(self._waiting())
         return await self._pass(script.restart_s)
+
+    async def _linger(self) -> None:
+        """Run on, and say so again when others have said otherwise while the node was silent."""
+        while self.wanted:
+            await self._change()
+            current = self.host.current(self.pod)
+            if current is None or not self.wanted:
+                return
+            if meta.is_condition_true(current, "Ready") != self._ready:
+                await self._report(self._running(ready=self._ready))
 
     async def _flap(self, seconds: float) -> bool:
         for turn in range(2 * self.script.flaps):
@@ -273,8 +283,9 @@ class Life:
         """Write the status, again and again until it is taken; whether the pod is wanted."""
         while (current := self.host.current(self.pod)) is not None:
             others = (current.get("status") or {}).get("conditions") or ()
-            own = {c["type"] for c in status["conditions"]}
-            conditions = [c for c in others if c.get("type") not in own] + status["conditions"]
+            own = [_timed(c, others) for c in status["conditions"]]
+            types = {c["type"] for c in own}
+            conditions = [c for c in others if c.get("type") not in types] + own
             patch = {
                 "metadata": {"uid": self.uid},
                 "status": {**status, "conditions": conditions},
@@ -293,6 +304,7 @@ class Life:
         return False
 
     def _running(self, *, ready: bool) -> MutableObj:
+        self._ready = ready
         since = {"startedAt": meta.format_time(self.host.clock.now())}
         return self._status("Running", {"running": since}, ready=ready)
 
@@ -342,3 +354,11 @@ class Life:
                 for container in spec.get("containers") or ()
             ],
         }
+
+
+def _timed(condition: MutableObj, before: Iterable[Obj]) -> MutableObj:
+    """The condition with the time at which its status became what it is."""
+    was = next((c for c in before if c.get("type") == condition["type"]), None)
+    if was is None or was.get("status") != condition["status"]:
+        return condition
+    return {**condition, "lastTransitionTime": was.get("lastTransitionTime")}

@@ -18,6 +18,7 @@ import contextlib
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 
 import orjson
@@ -47,6 +48,10 @@ from petset.testing.transport import Lagging
 
 ADMIN = Identity("kubernetes-admin", ("system:masters", "system:authenticated"))
 CONTROL = Identity("system:petset-controllers", ("system:masters", "system:authenticated"))
+_SHM = Path("/dev/shm")  # noqa: S108
+MEMORY = _SHM if _SHM.is_dir() else None
+"""A file system that need not be waited for, where there is one."""
+
 QUIET_S = 2.0
 """No change for so long means that nothing happens any more."""
 
@@ -116,7 +121,8 @@ class World:
 
     async def _build(self, stack: contextlib.AsyncExitStack) -> None:
         if not self._config.volumes_root:
-            root = stack.enter_context(tempfile.TemporaryDirectory(prefix="petset-world-"))
+            made = tempfile.TemporaryDirectory(prefix="petset-world-", dir=MEMORY)
+            root = stack.enter_context(made)
             self._config = replace(self._config, volumes_root=root)
         await self._start_server(stack)
         self.client = self.client_for(ADMIN, lag_s=0.0)

@@ -1,0 +1,291 @@
+"""Judges each request of the controllers when it is made, by what they could know.
+
+- StatefulSets: pods are made in order, each when all lower ones are Ready; taken down from the top,
+  one at a time; a Ready pod is rolled only for another template, at or above the partition, within
+  the budget, not while paused, not with OnDelete.
+- Claims are deleted by the garbage collector only, and only where a retention policy says so.
+- Volumes are deleted only when their claim is gone.
+- Pods are forced away only from nodes that are gone or out of service.
+- Evictions leave as many healthy pods as the budget wants.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+
+import orjson
+
+from petset.api import meta
+from petset.api.apps.v1 import setoptions
+from petset.api.meta import Obj
+from petset.controllers.nodelife import taints
+from petset.controllers.statefulset import identity, rollout
+from petset.controllers.statefulset.spec import Spec, read
+from petset.reconcile import podtemplate
+from petset.testing.breakable import BreakableWorld
+from petset.testing.past import Past, is_well, pod_key
+from petset.testing.wire import Asked
+
+SETS, BUDGETS = "statefulsets.apps", "poddisruptionbudgets.policy"
+CLAIMS, VOLUMES = "persistentvolumeclaims", "persistentvolumes"
+
+
+class Judge:
+    """Notes in `faults` what goes against the rules."""
+
+    def __init__(self, world: BreakableWorld, faults: list[str]) -> None:
+        self._world = world
+        self._past = Past(world)
+        self._faults = faults
+        self._evictions: set[str] = set()
+        self._own: set[str] = set()
+        world.asked.append(self._on_asked)
+
+    def _fault(self, text: str) -> None:
+        self._faults.append(f"{asyncio.get_running_loop().time():.3f} {text}")
+
+    def _on_asked(self, asked: Asked) -> None:
+        parts = asked.path.split("/")
+        rule = self._rule(asked, parts)
+        if rule is not None:
+            rule(asked, parts)
+
+    def _rule(
+        self, asked: Asked, parts: Sequence[str]
+    ) -> Callable[[Asked, Sequence[str]], None] | None:
+        if asked.method == "POST" and asked.who == "statefulset" and parts[-1] == "pods":
+            return self._made
+        if asked.method != "DELETE" or asked.who in ("kubernetes-admin", "scheduler"):
+            return None
+        if parts[-2] == "pods":
+            return {"statefulset": self._taken_down, "nodelife": self._forced}.get(asked.who)
+        return {CLAIMS: self._claim_deleted, VOLUMES: self._volume_deleted}.get(parts[-2])
+
+    # -- StatefulSets: making ---------------------------------------------------------------------
+
+    def _made(self, asked: Asked, parts: Sequence[str]) -> None:
+        pod = orjson.loads(asked.body)
+        owner = meta.controller_of(pod) or {}
+        namespace, name = parts[-2], meta.name_of(pod)
+        key = f"{SETS}/{namespace}/{owner.get('name')}"
+        since = self._past.since("pods", SETS)
+        reasons = [
+            self._not_to_be_made(found, name, since) if found is not None else "its set is gone"
+            for found in self._past.states(key, since)
+        ]
+        if all(reasons):
+            self._fault(f"{namespace}/{name} was made although {reasons[-1]}")
+
+    def _not_to_be_made(self, found: Obj, name: str, since: float) -> str:
+        """Why a pod is not to be made for a set as it was; "" when it is."""
+        spec, ordinal = read(found), identity.parse(name)[1]
+        if meta.is_deleting(found):
+            return "its set is being deleted"
+        if ordinal not in spec.ordinals:
+            return "the set does not want its ordinal"
+        if not spec.ordered:
+            return ""
+        for lower in (o for o in spec.ordinals if o < ordinal):
+            other = identity.pod_name(spec.name, lower)
+            states = self._past.states(pod_key(spec.namespace, other), since)
+            if not any(is_well(state, meta.uid_of(found)) or _orphan(state) for state in states):
+                return f"{other} is not Ready"
+        return ""
+
+    # -- StatefulSets: taking down ----------------------------------------------------------------
+
+    def _taken_down(self, asked: Asked, parts: Sequence[str]) -> None:
+        namespace, name = parts[-3], parts[-1]
+        options = orjson.loads(asked.body) if asked.body else {}
+        if options.get("gracePeriodSeconds") is not None:
+            self._fault(f"{namespace}/{name} is denied its own grace period")
+        uid = (options.get("preconditions") or {}).get("uid") or ""
+        since = self._past.since("pods", SETS)
+        states = [
+            state
+            for state in self._past.states(pod_key(namespace, name), since)
+            if state is not None and meta.uid_of(state) == uid
+        ]
+        self._own.add(uid)
+        if not uid or any(map(podtemplate.is_finished, states)) or not states:
+            return
+        key = f"{SETS}/{namespace}/{(meta.controller_of(states[-1]) or {}).get('name')}"
+        reasons = [
+            self._not_to_go(found, states, since) if found is not None else "its set is gone"
+            for found in self._past.states(key, since)
+        ]
+        if all(reasons):
+            self._fault(f"{namespace}/{name} is taken down although {reasons[-1]}")
+
+    def _not_to_go(self, found: Obj, states: Sequence[Obj], since: float) -> str:
+        """Why a pod is not to be taken down for a set as it was; "" when it is."""
+        spec, name = read(found), meta.name_of(states[-1])
+        ordinal = identity.parse(name)[1]
+        if meta.is_deleting(found):
+            if setoptions.FINALIZER not in (found["metadata"].get("finalizers") or ()):
+                return "the set is being deleted, which is the garbage collector's"
+            return self._something_above(spec, ordinal, since, beyond=False)
+        if ordinal in spec.ordinals:
+            return self._not_to_be_rolled(spec, ordinal, states, since)
+        if not spec.ordered:
+            return ""
+        for other in spec.ordinals:
+            if not self._was_well(spec, other, since):
+                return f"{identity.pod_name(spec.name, other)} is not Ready"
+        return self._something_above(spec, ordinal, since, beyond=True)
+
+    def _something_above(self, spec: Spec, ordinal: int, since: float, *, beyond: bool) -> str:
+        """Whether a higher pod is there all the time (`beyond`: one out of range)."""
+        for key in self._past.named(pod_key(spec.namespace, f"{spec.name}-")):
+            parent, above = identity.parse(key.rpartition("/")[2])
+            if parent != spec.name or above <= ordinal or (beyond and above in spec.ordinals):
+                continue
+            uid = meta.uid_of(spec.obj)
+            states = list(self._past.states(key, since))
+            if all(
+                s is not None and (meta.controller_of(s) or {}).get("uid") == uid for s in states
+            ):
+                return f"{spec.name}-{above} is there"
+        return ""
+
+    def _not_to_be_rolled(
+        self, spec: Spec, ordinal: int, states: Sequence[Obj], since: float
+    ) -> str:
+        if spec.strategy != "RollingUpdate":
+            return "the set is rolled by hand"
+        if spec.options.paused:
+            return "the set is paused"
+        if not all(map(is_well, states)):
+            return ""
+        index = list(spec.ordinals).index(ordinal)
+        if index < spec.partition:
+            return "it is Ready and below the partition"
+        if _same_template(spec, states[-1]):
+            return "it is Ready and has the wanted template"
+        down = 0
+        for other in (o for o in spec.ordinals if o != ordinal):
+            well = self._was_well(spec, other, since)
+            if spec.ordered and not well:
+                return f"{identity.pod_name(spec.name, other)} is not Ready"
+            down += not (well and self._is_kept(spec, other))
+        budget = rollout.budget_of(spec)
+        return f"{down} others are down, the budget is {budget}" if down >= budget else ""
+
+    def _was_well(self, spec: Spec, ordinal: int, since: float) -> bool:
+        key = pod_key(spec.namespace, identity.pod_name(spec.name, ordinal))
+        return any(map(is_well, self._past.states(key, since)))
+
+    def _is_kept(self, spec: Spec, ordinal: int) -> bool:
+        """Whether the controller has not taken that pod down itself just before."""
+        key = pod_key(spec.namespace, identity.pod_name(spec.name, ordinal))
+        pod = self._past.now(key)
+        return pod is None or not (meta.is_deleting(pod) and meta.uid_of(pod) in self._own)
+
+    # -- others -----------------------------------------------------------------------------------
+
+    def _claim_deleted(self, asked: Asked, parts: Sequence[str]) -> None:
+        namespace, name = parts[-3], parts[-1]
+        if asked.who == "namespace":
+            return
+        if asked.who != "garbage":
+            self._fault(f"the claim {namespace}/{name} is deleted by {asked.who}")
+            return
+        for key in self._past.named(f"{SETS}/{namespace}/"):
+            if f"-{key.rpartition('/')[2]}-" not in name:
+                continue
+            for state in self._past.ever(key):
+                policy = state["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
+                if "Delete" in policy.values():
+                    return
+        self._fault(f"the claim {namespace}/{name} is deleted, which no policy wants")
+
+    def _volume_deleted(self, asked: Asked, parts: Sequence[str]) -> None:
+        volume = self._world.get(VOLUMES, parts[-1])
+        claim = (volume or {}).get("spec", {}).get("claimRef") or {}
+        found = self._world.get(CLAIMS, claim.get("name", ""), claim.get("namespace", ""))
+        if found is not None and meta.uid_of(found) == claim.get("uid"):
+            self._fault(f"the volume {parts[-1]} is deleted while {meta.key_of(found)} has it")
+
+    def _forced(self, asked: Asked, parts: Sequence[str]) -> None:
+        options = orjson.loads(asked.body) if asked.body else {}
+        if options.get("gracePeriodSeconds") != 0:
+            return
+        since = self._past.since("pods", "nodes")
+        for pod in self._past.states(pod_key(parts[-3], parts[-1]), since):
+            node = ((pod or {}).get("spec") or {}).get("nodeName")
+            if not node or pod is None or podtemplate.is_finished(pod):
+                return
+            states = self._past.states(f"nodes//{node}", since)
+            if any(state is None or _out_of_service(state) for state in states):
+                return
+        self._fault(f"{parts[-3]}/{parts[-1]} is forced away although its node is there")
+
+    def evicted(self, pod: Obj) -> None:
+        """An eviction of `pod`, as it was before, was granted."""
+        self._evictions.add(meta.uid_of(pod))
+        if not is_well(pod):
+            return
+        since = self._past.since("pods", BUDGETS, SETS)
+        for budget in self._world.objects(BUDGETS, meta.namespace_of(pod)):
+            labels = budget["spec"]["selector"]["matchLabels"].items()
+            if labels <= meta.labels_of(pod).items():
+                self._weigh(budget, dict(labels), since)
+
+    def _weigh(self, budget: Obj, labels: dict[str, str], since: float) -> None:
+        healthy = expected = 0
+        for key in self._past.named(pod_key(meta.namespace_of(budget), "")):
+            states = [s for s in self._past.states(key, since) if _has(s, labels)]
+            healthy += any(
+                is_well(s) and meta.uid_of(s or {}) not in self._evictions for s in states
+            )
+            expected += all(s is not None for s in states) and bool(states)
+        key = f"{BUDGETS}/{meta.key_of(budget)}"
+        specs = [b["spec"] for b in self._past.states(key, since) if b is not None]
+        wanted = min(_least(spec, expected, self._smallest(labels, since)) for spec in specs)
+        if healthy < wanted:
+            self._fault(f"an eviction left {healthy} healthy pods where {wanted} are wanted")
+
+    def _smallest(self, labels: dict[str, str], since: float) -> int:
+        """The lowest number of replicas that any set of those pods wanted."""
+        found = [
+            state["spec"].get("replicas", 1) if state is not None else 0
+            for key in self._past.named(f"{SETS}/")
+            for state in self._past.states(key, since)
+            if state is None or state["spec"]["selector"]["matchLabels"] == labels
+        ]
+        return min(found, default=0)
+
+
+def _least(spec: Obj, expected: int, scale: int) -> int:
+    """How many healthy pods a budget wants."""
+    least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
+    if most is not None:
+        number = -(-scale * int(most[:-1]) // 100) if isinstance(most, str) else most
+        return int(max(0, scale - number))
+    if isinstance(least, str):
+        return -(-scale * int(least[:-1]) // 100)
+    return int(least if least is not None else 1)
+
+
+def _has(pod: Obj | None, labels: dict[str, str]) -> bool:
+    return pod is not None and labels.items() <= meta.labels_of(pod).items()
+
+
+def _orphan(pod: Obj | None) -> bool:
+    """A pod that a set may adopt: its readiness counts as soon as it has."""
+    return pod is not None and meta.controller_of(pod) is None and is_well(pod)
+
+
+def _out_of_service(node: Obj) -> bool:
+    return any(taint.get("key") == taints.OUT_OF_SERVICE for taint in taints.of(node))
+
+
+def _same_template(spec: Spec, pod: Obj) -> bool:
+    """Whether the pod has the image of the template (stories change nothing else in it)."""
+    template = spec.obj["spec"]["template"]["spec"]
+    return _images(template) == _images(pod["spec"])
+
+
+def _images(spec: Obj) -> list[str]:
+    containers: Iterable[Obj] = itertools.chain(spec.get("containers") or ())
+    return [str(container.get("image")) for container in containers]

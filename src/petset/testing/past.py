@@ -1,0 +1,89 @@
+"""What the store held at every moment, and since when a process may not have seen it.
+
+A controller acts on what its caches hold, which is older than what the store holds. So it is judged
+by what was true at some moment since its caches were last up to date: `Past.since` is the first
+such moment, and the other methods ask for states in force from then on.
+"""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+
+import orjson
+
+from petset.api import meta
+from petset.api.meta import Obj
+from petset.store.types import Event
+from petset.testing.breakable import BreakableWorld
+
+PLAN_S = 2.0
+"""How long a plan may take from the look at the caches to its last write, at little lag."""
+
+RESOURCES = ("pods", "statefulsets.apps", "nodes", "poddisruptionbudgets.policy")
+
+
+class Past:
+    """Remembers objects of `RESOURCES`."""
+
+    def __init__(self, world: BreakableWorld) -> None:
+        self._world = world
+        self._states: dict[str, list[tuple[float, Obj | None]]] = {}
+        self._times: dict[str, list[tuple[int, float]]] = {name: [] for name in RESOURCES}
+        self._plan_s = PLAN_S + 40 * world.lag_s + 40 * world.disk_s
+        world.listeners.insert(0, self._on_events)
+
+    def _on_events(self, events: Sequence[Event]) -> None:
+        now = asyncio.get_running_loop().time()
+        for event in events:
+            resource = event.key.partition("/")[0]
+            if resource in self._times:
+                self._times[resource].append((event.revision, now))
+                state = None if event.deleted else orjson.loads(event.value)
+                self._states.setdefault(event.key, []).append((now, state))
+
+    def since(self, *resources: str) -> float:
+        """The first moment that the controllers may still take for the present."""
+        now = asyncio.get_running_loop().time()
+        informers = self._world.informers
+        first = now
+        for resource in resources:
+            version = "" if informers is None else informers.cache(resource).resource_version
+            times = self._times[resource]
+            index = bisect_right(times, (int(version or 0), float("inf")))
+            if index < len(times):
+                first = min(first, times[index][1])
+        return first - self._plan_s
+
+    def states(self, key: str, since: float) -> Iterator[Obj | None]:
+        """The states of an object in force at some moment from `since` on; None: not there."""
+        known = self._states.get(key, [])
+        index = bisect_right(known, since, key=lambda pair: pair[0])
+        yield known[index - 1][1] if index else None
+        for _, state in known[index:]:
+            yield state
+
+    def now(self, key: str) -> Obj | None:
+        """The object as it is."""
+        known = self._states.get(key)
+        return known[-1][1] if known else None
+
+    def ever(self, key: str) -> list[Obj]:
+        """All states that the object ever had."""
+        return [state for _, state in self._states.get(key, []) if state is not None]
+
+    def named(self, prefix: str) -> list[str]:
+        """The keys below `prefix` that ever had an object."""
+        return [key for key in self._states if key.startswith(prefix)]
+
+
+def pod_key(namespace: str, name: str) -> str:
+    """The key of a pod."""
+    return f"pods/{namespace}/{name}"
+
+
+def is_well(pod: Obj | None, uid: str = "") -> bool:
+    """Running, Ready and not going; of the set with that uid, if one is given."""
+    if pod is None or meta.is_deleting(pod) or not meta.is_condition_true(pod, "Ready"):
+        return False
+    owner = meta.controller_of(pod) or {}
+    return not uid or owner.get("uid") == uid

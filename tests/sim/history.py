@@ -1,0 +1,310 @@
+"""Lives one history and tells how it went."""
+
+import asyncio
+import contextlib
+import gc
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from petset.api import meta
+from petset.api.errors import StatusError
+from petset.api.meta import Obj
+from petset.reconcile.context import Config
+from petset.store.types import Event
+from petset.testing import rest
+from petset.testing.breakable import BreakableWorld
+from petset.testing.checker import Checker
+from petset.testing.clock import run_virtual
+from petset.testing.judge import Judge
+from tests.sim import play
+from tests.sim.play import DEPLOYMENT, SET, Player
+from tests.sim.story import Story
+
+CONVERGED_S = 3000.0
+"""A world that is left alone has to get whole within this time."""
+HELP_S = 400.0
+"""Sets that wait for a hand by their own wish get one so often."""
+REST_S = 600.0
+"""How long a world at rest has to stay still."""
+UNCORDONED = {"spec": {"unschedulable": None}}
+ROLLING = {"spec": {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}}}
+ALLOWED = ("leases.coordination.k8s.io/",)
+"""Writes at rest: heartbeats. Events may also expire."""
+
+
+@dataclass
+class Outcome:
+    """How a history went.
+
+    Attributes:
+        faults: what went against the rules, first things first.
+        digest: of the trace: equal for equal runs.
+    """
+
+    story: Story
+    faults: list[str] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+    virtual_s: float = 0.0
+    writes: int = 0
+    starts: int = 0
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256("\n".join(self.trace).encode()).hexdigest()[:16]
+
+
+class _Bugs(logging.Handler):
+    """Controllers and server log their bugs and go on; here each is a fault."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._faults = faults
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1] is not None:
+            self._faults.append(f"log: {record.getMessage()}: {record.exc_info[1]!r}")
+        elif record.name == "asyncio":
+            self._faults.append(f"log: {record.getMessage()}")
+
+
+@contextmanager
+def _bugs(faults: list[str]) -> Iterator[None]:
+    handler, logger = _Bugs(faults), logging.getLogger()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def live(story: Story) -> Outcome:
+    """Live a story from its beginning to its quiet end."""
+    outcome = Outcome(story)
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with _bugs(outcome.faults):
+            run_virtual(_live(story, outcome))
+    except (Exception, asyncio.CancelledError) as error:
+        outcome.faults.append(f"ended by {error!r:.2000}")
+    finally:
+        if collecting:
+            gc.enable()
+    return outcome
+
+
+async def _live(story: Story, outcome: Outcome) -> None:
+    world = BreakableWorld(
+        nodes=0,
+        seed=story.seed,
+        lag_s=story.lag_s,
+        disk_s=story.disk_s,
+        history_bytes=story.history_bytes,
+        config=Config(node_grace_s=4 * story.beat_s),
+    )
+    outcome.trace = world.trace
+    async with world:
+        for number in range(story.nodes):
+            capacity = {"cpu": story.cpu, "memory": "64Gi", "pods": "110"}
+            labels = {"zone": f"z{number % 2}"}
+            world.add_node(labels=labels, capacity=capacity, beat_s=story.beat_s)
+        await world.wait_for(lambda: len(world.names("nodes")) == story.nodes)
+        player, checker = Player(world, story), Checker(world, orders=False)
+        checker.faults, checker.forfeited = outcome.faults, player.forfeited
+        player.on_evicted = Judge(world, outcome.faults).evicted
+        outcome.refused = player.refused
+        await player.begin()
+        for step in story.steps:
+            await player.play(step)
+            if outcome.faults:
+                break
+        if not outcome.faults:
+            await _end(world, player, outcome)
+        outcome.faults += [f for f in world.losses if f not in outcome.faults]
+        outcome.virtual_s = asyncio.get_running_loop().time()
+        outcome.writes, outcome.starts = world.store.revision, len(world.runtime.log)
+
+
+async def _end(world: BreakableWorld, player: Player, outcome: Outcome) -> None:
+    """Nothing goes wrong any more: the world has to get whole, tell the truth and stay still."""
+    await _calm(world, player)
+    if missing := await _converge(world, player):
+        outcome.faults.append(f"never whole: {missing}")
+        return
+    await world.sleep(_settling_s(world, player.story))
+    if missing := _missing(world, player.story):
+        outcome.faults.append(f"not whole any more: {missing}")
+    waiting = _no_room(world, player.story)
+    outcome.faults += [f for f in rest.faults(world) if not (waiting and "deployment" in f)]
+    await _stay_still(world, outcome)
+
+
+async def _calm(world: BreakableWorld, player: Player) -> None:
+    """Everything that is broken is repaired, and pods get images that work."""
+    world.trace.append("---- calm")
+    world.driver.commits.clear()
+    await world.back()
+    for wire in world.wires.values():
+        wire.calm()
+    world.gone.clear()
+    await world.back()
+    for node in world.nodes:
+        world.start_agent(node.name)
+    names = {node.name for node in world.nodes}
+    await world.wait_for(lambda: set(world.names("nodes")) >= names, timeout_s=300)
+    for name in sorted(names):
+        await _until_done(lambda n=name: play.taint(player, n, None))
+        await _until_done(lambda n=name: world.client.patch("nodes", n, UNCORDONED))
+    for found in world.objects(SET):
+        if not meta.is_deleting(found):
+            await _until_done(lambda f=found: _mend(world, f))
+    with contextlib.suppress(TimeoutError):  # who is not gone by then is told of at the end
+        await world.wait_for(lambda: not any(map(meta.is_deleting, world.objects(SET))))
+    await _tidy_up(world)
+
+
+async def _tidy_up(world: BreakableWorld) -> None:
+    """Pods without a set hold ordinals, or crash for ever: put back, or away."""
+    for index, pod in enumerate(world.objects("pods", "default")):
+        name = meta.name_of(pod)
+        if meta.controller_of(pod) is None and not play.is_fine(pod):
+            await _until_done(lambda n=name: world.client.delete("pods", n, "default"))
+            continue
+        if meta.labels_of(pod).get("app") or not name.rpartition("-")[2].isdigit():
+            continue
+        if world.get(SET, name.rpartition("-")[0]) is None:
+            continue
+        labels = {"metadata": {"labels": {"app": name.rpartition("-")[0]}}}
+        if index % 2:
+            await _until_done(lambda n=name: world.client.delete("pods", n, "default"))
+        else:
+            await _until_done(lambda n=name, v=labels: world.client.patch("pods", n, v, "default"))
+
+
+async def _mend(world: BreakableWorld, found: Obj) -> None:
+    patch: dict[str, Any] = dict(play.with_image(found, "good:99"))
+    patch["metadata"] = {"annotations": {"petset.dev/paused": None}}
+    await world.client.patch(SET, meta.name_of(found), patch, "default")
+
+
+async def _until_done(call: Any) -> None:
+    """Users try again when the API is slow to come back."""
+    for _ in range(20):
+        try:
+            await call()
+        except StatusError as error:
+            if error.code == 404:
+                return
+            if error.code not in (409, 500, 504):
+                raise
+        else:
+            return
+        await asyncio.sleep(1.0)
+
+
+async def _converge(world: BreakableWorld, player: Player) -> str:
+    """Wait until all is whole; what is missing if that takes too long."""
+    deadline = asyncio.get_running_loop().time() + CONVERGED_S
+    while asyncio.get_running_loop().time() < deadline:
+        try:
+            await world.wait_for(lambda: not _missing(world, player.story), timeout_s=HELP_S)
+        except TimeoutError:
+            await _help(world)
+        else:
+            return ""
+    return _missing(world, player.story)
+
+
+def _missing(world: BreakableWorld, story: Story) -> str:
+    for found in world.objects(SET):
+        if meta.is_deleting(found):
+            return f"{meta.name_of(found)} is being deleted"
+        if why := rest.unfinished(world, found):
+            return "" if _no_room(world, story) else why
+    for found in world.objects(DEPLOYMENT):
+        if not world.ready(DEPLOYMENT, meta.name_of(found)):
+            return "" if _no_room(world, story) else f"{meta.name_of(found)} is not whole"
+    return ""
+
+
+def _no_room(world: BreakableWorld, story: Story) -> bool:
+    """Whether pods wait for a node with room, where there is little."""
+    if story.cpu == "16":
+        return False
+    return any(
+        (meta.condition_of(pod, "PodScheduled") or {}).get("status") == "False"
+        for pod in world.objects("pods")
+    )
+
+
+async def _help(world: BreakableWorld) -> None:
+    """Do what the set's own wishes leave to its user: OnDelete, a partition, no healing."""
+    for found in world.objects(SET):
+        options = meta.annotations_of(found)
+        strategy = found["spec"].get("updateStrategy") or {}
+        by_hand = strategy.get("type") == "OnDelete"
+        by_hand |= bool((strategy.get("rollingUpdate") or {}).get("partition"))
+        by_hand |= options.get("petset.dev/heal-rollout") == "false"
+        if not by_hand:
+            continue
+        for pod in rest.pods_of(world, found):
+            if not meta.is_condition_true(pod, "Ready") and not meta.is_deleting(pod):
+                name = meta.name_of(pod)
+                await _until_done(lambda n=name: world.client.delete("pods", n, "default"))
+        name = meta.name_of(found)
+        await _until_done(lambda n=name: world.client.patch(SET, n, ROLLING, "default"))
+
+
+def _settling_s(world: BreakableWorld, story: Story) -> float:
+    """How long after the last pod got Ready the last word may be said."""
+    longest = max((f["spec"].get("minReadySeconds") or 0 for f in world.objects(SET)), default=0)
+    late_s = 700.0 if story.cpu != "16" else 0.0  # where there is no room, roll-outs get late
+    return float(60 + 2 * longest + late_s)
+
+
+async def _stay_still(world: BreakableWorld, outcome: Outcome) -> None:
+    """An idle world writes nothing but heartbeats."""
+    written: list[str] = []
+
+    def look(events: list[Event]) -> None:
+        for event in events:
+            expired = event.deleted and event.key.startswith("events/")
+            if not event.key.startswith(ALLOWED) and not expired:
+                written.append(f"{event.key} {_difference(event)}")
+
+    world.listeners.append(look)  # type: ignore[arg-type]
+    await world.sleep(REST_S)
+    if written:
+        outcome.faults.append(
+            f"{len(written)} writes at rest, the first: {written[0]}, the last: {written[-1]}"
+        )
+
+
+def _difference(event: Event) -> str:
+    """What a write has changed, field by field."""
+    if event.previous is None:
+        obj = json.loads(event.value)
+        return f"created {obj.get('reason', '')} {obj.get('message', '')}"
+    if event.deleted:
+        return "deleted"
+    before, after = _flat(json.loads(event.previous)), _flat(json.loads(event.value))
+    paths = sorted(p for p in {*before, *after} if before.get(p) != after.get(p))
+    paths = [p for p in paths if "managedFields" not in p and "resourceVersion" not in p]
+    return ", ".join(f"{p}: {before.get(p)} -> {after.get(p)}" for p in paths[:6])
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        pairs = [(f"{path}.{k}", v) for k, v in value.items()]
+    elif isinstance(value, list):
+        pairs = [(f"{path}[{i}]", v) for i, v in enumerate(value)]
+    else:
+        return {path: value}
+    return {k: v for p, inner in pairs for k, v in _flat(inner, p).items()}
