@@ -29,7 +29,7 @@ SLOT_S = 0.05
 
 BACKLOG = 1024
 PLAIN_BYTES_MAX = 64 * 1024
-_METHODS = (b"GET /", b"HEAD ", b"POST ", b"PUT /", b"PATCH", b"DELET", b"OPTIO")
+_METHODS = (b"GET /", b"HEAD /", b"POST /", b"PUT /", b"PATCH /", b"DELETE /", b"OPTIONS ")
 _NOT_TLS = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 KEEPALIVE_S = 60
 _ACCEPT_PAUSE_S = 0.2
@@ -199,8 +199,7 @@ class _Slot:
 
 def _speaks_plain_http(sock: socket.socket) -> bool:
     """Whether the peer's first bytes are a request line: no TLS record begins so."""
-    first = sock.recv(5, socket.MSG_PEEK)
-    return len(first) == 5 and first.startswith(_METHODS)
+    return sock.recv(8, socket.MSG_PEEK).startswith(_METHODS)
 
 
 def _say_it_is_tls(sock: socket.socket) -> None:
