@@ -21,6 +21,7 @@ _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 _FINE_CONFIG_KEY = re.compile(r"[-_a-zA-Z0-9][-._a-zA-Z0-9]{0,252}")
 """Most of the good ones, told quickly."""
+_FINE_CONFIG_KEYS = re.compile(f"(?:{_FINE_CONFIG_KEY.pattern}/)*")
 
 _QUALIFIED_WORDS = (
     "must consist of alphanumeric characters, '-', '_' or '.', "
@@ -46,7 +47,7 @@ def _matches(pattern: str, value: str) -> bool:
 
 @functools.cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.ASCII)
+    return re.compile(pattern.replace("(", "(?:"), re.ASCII)  # nobody asks for the groups
 
 
 def _remembered(rule: Rule) -> Rule:
@@ -133,6 +134,11 @@ def qualified_name(value: str) -> list[str]:
         words = f"name part {_QUALIFIED_WORDS}"
         faults.append(_no_match(words, _QUALIFIED, "MyName", "my.name", "123-abc"))
     return faults
+
+
+def are_fine_config_keys(keys: Iterable[str]) -> bool:
+    """Whether `config_key` finds nothing wrong with any of `keys`; False when in doubt."""
+    return _FINE_CONFIG_KEYS.fullmatch("".join([f"{key}/" for key in keys])) is not None
 
 
 @_remembered

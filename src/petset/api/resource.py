@@ -1,6 +1,6 @@
 """What a resource is: its names, scope, verbs and subresources, as discovery tells them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class Resource:
 
     Attributes:
         schema: name of its type in the schema table, e.g. `io.k8s.api.core.v1.Pod`.
+        id: `plural` or `plural.group`: names the resource in keys, errors and the client.
+        api_version: `v1` or `group/version`.
         has_status: whether it has a /status subresource.
     """
 
@@ -34,21 +36,18 @@ class Resource:
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     subresources: tuple[Subresource, ...] = ()
+    id: str = field(init=False, repr=False, compare=False)
+    api_version: str = field(init=False, repr=False, compare=False)
+    has_status: bool = field(init=False, repr=False, compare=False)
 
-    @property
-    def id(self) -> str:
-        """`plural` or `plural.group`: names the resource in keys, errors and the client."""
-        return f"{self.plural}.{self.group}" if self.group else self.plural
-
-    @property
-    def api_version(self) -> str:
-        """`v1` or `group/version`."""
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    @property
-    def has_status(self) -> bool:
-        """Whether there is a /status subresource."""
-        return any(s.name == "status" for s in self.subresources)
+    def __post_init__(self) -> None:
+        derived = {
+            "id": f"{self.plural}.{self.group}" if self.group else self.plural,
+            "api_version": f"{self.group}/{self.version}" if self.group else self.version,
+            "has_status": any(s.name == "status" for s in self.subresources),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)  # asked for on every request
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """The URL path of the collection, an object or a subresource."""

@@ -164,6 +164,8 @@ class App:
         return Call(self._backend, request, identity, route, kind, warnings=trail.warnings)
 
     def _limit_s(self, request: Request) -> float:
+        if not request.query:
+            return self.config.request_timeout_s
         text = request.param("timeout").removesuffix("s")
         wanted = float(text) if text.isascii() and text.isdigit() else 0.0
         return min(wanted or self.config.request_timeout_s, self.config.request_timeout_s)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from petset.api import names
+from petset.api.core.v1 import configmap
 from petset.api.decode import check
 from petset.api.patch import managed_fields as typed
 from petset.api.patch.fieldset import LEAF, SELF
@@ -53,3 +54,18 @@ def test_a_map_of_leaves_owns_each_key(data: dict[str, str]) -> None:
     leaves = {f"f:{key}": LEAF for key in data}
     assert typed.added(shape, data) == ({SELF: LEAF, **leaves} if data else LEAF)
     assert typed.applied(shape, data) == (leaves if data else LEAF)
+
+
+@given(st.dictionaries(TEXTS, st.one_of(TEXTS, st.integers()), max_size=4))
+def test_what_is_plain_has_no_fault(data: dict[str, object]) -> None:
+    plain = configmap._is_plain(data)
+    faults = list(configmap._faults(data, {}))
+    assert not (plain and faults)
+    if not faults and not any(k.startswith(".") for k in data):
+        assert plain is all(isinstance(v, str) for v in data.values())
+
+
+def test_what_may_be_too_large_is_measured() -> None:
+    for size, fine in ((2**18, True), (2**20 - 1, True), (2**20, True), (2**20 + 1, False)):
+        assert (configmap.validate({"data": {"k": "x" * size}}) == []) is fine
+    assert configmap.validate({"data": {"k": "\u00e9" * (2**19 + 1)}}) != []

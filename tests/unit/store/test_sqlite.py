@@ -14,7 +14,7 @@ from petset.store.drivers import sqlite
 from petset.store.drivers.sqlite import SqliteDriver
 from petset.store.drivers.types import Driver
 from petset.store.log import Log, open_store
-from petset.store.types import Item, StoreError, UnavailableError
+from petset.store.types import Event, Item, StoreError, UnavailableError
 from petset.store.worker import Thread, Worker
 from tests.unit.store.suite import A, B, C, StoreSuite, put, text
 
@@ -203,3 +203,22 @@ async def test_files_stay_small_under_overwriting(tmp_path: Path) -> None:
     sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     await store.close()
     assert sum(sizes.values()) < 16_000_000, sizes
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 63, 64, 65, 127, 130])
+def test_a_commit_of_any_size_is_read_back_whole(tmp_path: Path, count: int) -> None:
+    made = [Event(n, False, f"maps//k{n:03d}", n, b"v%d" % n, None) for n in range(1, count + 1)]
+    gone = [
+        Event(count + n, True, e.key, e.created, b"last", e.value)
+        for n, e in enumerate(made[: count // 2], 1)
+    ]
+    driver = SqliteDriver(tmp_path)
+    driver.commit(made)
+    if gone:
+        driver.commit(gone)
+    driver.close()
+    again = SqliteDriver(tmp_path)
+    loaded = again.load(1 << 20)
+    again.close()
+    assert loaded.events == [*made, *gone]
+    assert loaded.items == [Item(e.key, e.created, e.revision, e.value) for e in made[count // 2 :]]

@@ -138,9 +138,9 @@ def stored(entries: Entries) -> Managers:
 
 def write(managers: Managers) -> list[MutableObj]:
     """The entries in their order: appliers first, then by age and name."""
-    ordered = sorted(
-        managers.values(), key=lambda e: (e.writer.operation, e.time, *_order(e.writer))
-    )
+    ordered = list(managers.values())
+    if len(ordered) > 1:
+        ordered.sort(key=lambda e: (e.writer.operation, e.time, *_order(e.writer)))
     made = []
     for writer, time, fields in ordered:
         entry: MutableObj = {

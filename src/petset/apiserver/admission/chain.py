@@ -1,6 +1,6 @@
 """The built-in admission plugins, in upstream's order (wire reference, "Request order")."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from petset.api.meta import MutableObj, Obj
 from petset.apiserver.admission import namespace, nodes, pods, storage, unsupported
@@ -15,29 +15,39 @@ from petset.apiserver.admission.attributes import (
 
 __all__ = ["CREATE", "DELETE", "UPDATE", "Attributes", "mutate", "refuse_delete", "validate"]
 
-MUTATING: Sequence[Mutate] = (
-    unsupported.refuse,
-    namespace.lifecycle,
-    pods.service_account,
-    nodes.taint,
-    pods.priority,
-    pods.tolerations,
-    storage.default_class,
-    storage.protect,
+PODS = frozenset({"pods"})
+NODES = frozenset({"nodes"})
+
+MUTATING: Sequence[tuple[Mutate, Container[str] | None]] = (
+    (unsupported.refuse, unsupported.REFUSED),
+    (namespace.lifecycle, None),
+    (pods.service_account, PODS),
+    (nodes.taint, NODES),
+    (pods.priority, PODS),
+    (pods.tolerations, PODS),
+    (storage.default_class, {storage.CLAIMS}),
+    (storage.protect, storage.PROTECTION),
 )
-VALIDATING: Sequence[Validate] = (pods.one_default_class, storage.resize)
+"""Plugins and the ids of the resources that they look at, None for all."""
+
+VALIDATING: Sequence[tuple[Validate, Container[str]]] = (
+    (pods.one_default_class, {pods.PRIORITY_CLASSES}),
+    (storage.resize, {storage.CLAIMS}),
+)
 
 
 def mutate(attrs: Attributes, obj: MutableObj, old: Obj | None) -> None:
     """Run the mutating plugins."""
-    for plugin in MUTATING:
-        plugin(attrs, obj, old)
+    for plugin, resources in MUTATING:
+        if resources is None or attrs.resource.id in resources:
+            plugin(attrs, obj, old)
 
 
 def validate(attrs: Attributes, obj: Obj, old: Obj | None) -> None:
     """Run the validating plugins."""
-    for plugin in VALIDATING:
-        plugin(attrs, obj, old)
+    for plugin, resources in VALIDATING:
+        if attrs.resource.id in resources:
+            plugin(attrs, obj, old)
 
 
 def refuse_delete(attrs: Attributes) -> None:

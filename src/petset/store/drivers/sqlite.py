@@ -11,9 +11,11 @@ trusted any more but opened anew.
 
 import contextlib
 import fcntl
+import functools
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -43,11 +45,14 @@ CREATE TABLE log (
 ) STRICT;
 """
 UPSERT = (
-    "INSERT INTO obj (key, crev, rev, val) VALUES (?, ?, ?, ?) ON CONFLICT (key)"
+    "INSERT INTO obj (key, crev, rev, val) VALUES {} ON CONFLICT (key)"
     " DO UPDATE SET crev = excluded.crev, rev = excluded.rev, val = excluded.val"
 )
-REMOVE = "DELETE FROM obj WHERE key = ?"
-APPEND = "INSERT INTO log (rev, key, crev, was, last) VALUES (?, ?, ?, ?, ?)"
+REMOVE = "DELETE FROM obj WHERE (key) IN (VALUES {})"
+APPEND = "INSERT INTO log (rev, key, crev, was, last) VALUES {}"
+ROWS_MAX = 64
+"""Rows that one statement takes."""
+
 SET_META = (
     "INSERT INTO meta (name, value) VALUES (?, ?)"
     " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
@@ -110,11 +115,9 @@ class SqliteDriver:
             for e in events
         ]
         with self._transaction() as db:
-            if puts:
-                db.executemany(UPSERT, puts)
-            if gone:
-                db.executemany(REMOVE, gone)
-            db.executemany(APPEND, log)
+            _write(db, UPSERT, puts)
+            _write(db, REMOVE, gone)
+            _write(db, APPEND, log)
             db.execute(SET_META, ("revision", events[-1].revision))
 
     def compact(self, upto: int) -> None:
@@ -140,8 +143,8 @@ class SqliteDriver:
             if found == revision:
                 return
             db.execute("DELETE FROM log WHERE rev > ?", (revision,))
-            db.executemany(REMOVE, [(key,) for key in rows])
-            db.executemany(UPSERT, [_row(item) for item in rows.values() if item is not None])
+            _write(db, REMOVE, [(key,) for key in rows])
+            _write(db, UPSERT, [_row(item) for item in rows.values() if item is not None])
             db.execute(SET_META, ("revision", revision))
 
     def _reopen(self) -> None:
@@ -251,6 +254,28 @@ class SqliteDriver:
         if db is not None:
             with contextlib.suppress(sqlite3.Error):
                 db.close()
+
+
+def _write(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Run `statement` for all rows, many at a time.
+
+    Each call gives the interpreter lock away and gets it back only when a busy event loop has had
+    its turn (the switch interval): a call per row would make commits many times longer.
+    """
+    start, size = 0, ROWS_MAX
+    while start < len(rows):
+        while size > len(rows) - start:
+            size //= 2
+        part = rows[start : start + size]
+        db.execute(_sized(statement, size, len(part[0])), tuple(chain.from_iterable(part)))
+        start += size
+
+
+@functools.cache
+def _sized(statement: str, rows: int, columns: int) -> str:
+    """The statement for a number of rows: powers of two only, so that few are prepared."""
+    row = f"({', '.join('?' * columns)})"
+    return statement.format(", ".join([row] * rows))
 
 
 def _row(item: Item) -> tuple[str, int, int, bytes]:

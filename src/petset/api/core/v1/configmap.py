@@ -11,6 +11,8 @@ from petset.api.meta import MutableObj, Obj, annotations_of, name_of
 from petset.api.table import AGE, NAME, age_of
 
 MAX_BYTES = 1024 * 1024
+UTF8_MAX = 4
+"""Bytes that a character takes at most."""
 _ACCOUNT = "kubernetes.io/service-account.name"
 _REQUIRED_KEYS = {
     "kubernetes.io/dockercfg": (".dockercfg",),
@@ -28,14 +30,24 @@ def _decoded_bytes(value: object) -> int:
 
 def validate(config: Obj) -> list[FieldError]:
     """Every fault of a ConfigMap."""
-    return list(_faults(child(config, "data"), child(config, "binaryData")))
+    data, binary = child(config, "data"), child(config, "binaryData")
+    return [] if not binary and _is_plain(data) else list(_faults(data, binary))
+
+
+def _is_plain(data: Obj) -> bool:
+    """Whether `data` is surely without a fault, as most is."""
+    texts = data.values()
+    return (
+        {str}.issuperset(map(type, texts))
+        and UTF8_MAX * sum(map(len, texts)) <= MAX_BYTES
+        and names.are_fine_config_keys(data)
+    )
 
 
 def _faults(data: Obj, binary: Obj) -> Faults:
     size = 0
     for key, value in data.items():
-        if found := names.config_key(key):
-            yield from worded(f"data[{key}]", key, found)
+        yield from worded(f"data[{key}]", key, names.config_key(key))
         if key in binary:
             words = "duplicate of key present in binaryData"
             yield invalid(f"data[{key}]", key, words)
