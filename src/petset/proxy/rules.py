@@ -13,7 +13,8 @@ from petset.api.meta import Obj
 
 DNS_ADDRESS = "10.96.0.10"
 PROTOCOLS = ("TCP", "UDP", "SCTP")
-PROXY_NAME = "service.kubernetes.io/service-proxy-name"
+NOT_OURS = {"service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"}
+"""Labels of Services and slices that are no business of this proxy."""
 STICKY_S = 10_800
 
 
@@ -88,7 +89,7 @@ def _is_proxied(service: Obj) -> bool:
         spec.get("type") != "ExternalName"
         and _is_ipv4(spec.get("clusterIP"))
         and spec.get("clusterIP") != DNS_ADDRESS
-        and PROXY_NAME not in labels
+        and NOT_OURS.isdisjoint(labels)
     )
 
 
@@ -163,7 +164,9 @@ def _networks(texts: Sequence[object] | None) -> tuple[str, ...] | None:
 
 def _endpoints(slices: Iterable[Obj]) -> Iterable[_Endpoint]:
     for part in slices:
-        if part.get("addressType", "IPv4") != "IPv4":
+        if part.get("addressType", "IPv4") != "IPv4" or not NOT_OURS.isdisjoint(
+            meta.labels_of(part)
+        ):
             continue
         ports = {
             (p.get("name") or "", p.get("protocol") or "TCP"): p["port"]

@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from petset.proxy.nftables import pieces, update, whole
 from petset.proxy.rules import PortRule, Target, datagram_places, port_rules
 
@@ -57,9 +59,14 @@ def test_headless_external_and_dns_services_are_left_out() -> None:
         assert rules(one, slice_of(endpoint("10.128.0.9"))) == []
 
 
-def test_a_service_of_another_proxy_is_left_out() -> None:
-    one = service()
-    one["metadata"]["labels"] = {"service.kubernetes.io/service-proxy-name": "x"}
+@pytest.mark.parametrize("label", ["service-proxy-name", "headless"])
+def test_what_is_labelled_for_others_is_left_out(label: str) -> None:
+    labels = {f"service.kubernetes.io/{label}": "x"}
+    one, part = service(), slice_of(endpoint("10.128.0.9"))
+    part["metadata"] = {"labels": labels}
+    (rule,) = rules(one, part)
+    assert rule.every == ()
+    one["metadata"]["labels"] = labels
     assert rules(one, slice_of(endpoint("10.128.0.9"))) == []
 
 

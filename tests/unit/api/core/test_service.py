@@ -220,3 +220,15 @@ def test_families_that_are_not_served_are_refused() -> None:
         "spec.ipFamilyPolicy: Invalid value: \"SingleStack\": must be 'RequireDualStack' or "
         "'PreferDualStack' when multiple IP families are specified"
     ]
+
+
+def test_members_that_do_nothing_are_warned_about() -> None:
+    made = _service(
+        clusterIP="None", externalIPs=["9.9.9.9"], sessionAffinity="ClientIP", externalName="a.b"
+    )
+    assert service.warnings(made) == [
+        'spec.externalName is ignored when spec.type is not "ExternalName"',
+        "spec.externalIPs is ignored for headless services",
+        "spec.SessionAffinity is ignored for headless services",
+    ]
+    assert service.warnings(_service()) == []

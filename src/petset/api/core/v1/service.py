@@ -291,6 +291,20 @@ def validate_status(new: Obj, old: Obj) -> list[FieldError]:
     return faults
 
 
+def warnings(service: Obj) -> list[str]:
+    """Members that do nothing in a Service of this sort, in upstream's words."""
+    spec = child(service, "spec")
+    found = []
+    if spec.get("externalName") and spec.get("type") != "ExternalName":
+        found.append('spec.externalName is ignored when spec.type is not "ExternalName"')
+    if spec.get("clusterIP") == "None":
+        void = [n for n in ("loadBalancerIP", "externalIPs") if spec.get(n)]
+        found += [f"spec.{name} is ignored for headless services" for name in void]
+        if spec.get("sessionAffinity") != "None":
+            found.append("spec.SessionAffinity is ignored for headless services")
+    return found
+
+
 def _field(key: str) -> Any:
     return lambda service: str(child(service, "spec").get(key) or "")
 
@@ -302,6 +316,7 @@ BEHAVIOUR = Behaviour(
     validate=validate,
     validate_update=validate_update,
     validate_status=validate_status,
+    warnings=warnings,
     fields={"spec.clusterIP": _field("clusterIP"), "spec.type": _field("type")},
     table=servicetable.TABLE,
     name_rule="label1035",
