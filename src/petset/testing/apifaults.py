@@ -1,9 +1,10 @@
 """An API that fails on demand: errors, slow and lost answers, stale lists, watches that break.
 
-    rule = world.faults.add(verb="update", resource="statefulsets.apps", status=409, times=2)
+    rule = cluster.faults.add(verb="update", resource="statefulsets.apps", status=409, times=2)
 
 Rules stand in front of the server's handler, so they work in process and over HTTP alike. The
-cluster's own controllers, scheduler and nodes go another way and are never hit.
+cluster's own controllers, scheduler and nodes go another way and are never hit. In a world of
+virtual time `ApiFaults.of(world).client_for(identity)` is the client that is hit.
 
 Invariant: what a rule answers has the shape that Kubernetes gives it: a Status with reason and
 details, `Retry-After` where there is a time to wait.
@@ -15,16 +16,18 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from random import Random
-from typing import Literal, TypedDict, Unpack
+from typing import Literal, Self, TypedDict, Unpack
 
 from petset.api import errors, registry
 from petset.api.errors import StatusError
 from petset.apiserver import answer, authn
 from petset.apiserver.route import NotFoundPathError, Route, is_true, resolve
 from petset.apiserver.verbs.watch import error_line
-from petset.base.http import CutError, Handler, Reply, Request, Stream, Writer
-from petset.client.local import consume
+from petset.base.http import CutError, Handler, Identity, Reply, Request, Stream, Writer
+from petset.client.client import Client
+from petset.client.local import Local, consume
 from petset.client.transport import TransportError
+from petset.testing.world import World
 
 Cut = Literal["before", "answer", "end", "reset"]
 
@@ -178,6 +181,15 @@ class ApiFaults:
         self._revision = revision
         self._rng = rng
         self._rules: tuple[Rule, ...] = ()
+
+    @classmethod
+    def of(cls, world: World) -> Self:
+        """Rules for clients of a world that are made by `client_for`."""
+        return cls(world.app.dispatch, lambda: world.store.revision, world.ids.rng)
+
+    def client_for(self, identity: Identity) -> Client:
+        """A client in process that calls as `identity` and is hit by the rules."""
+        return Client(Local(self.dispatch, identity), manager=identity.user)
 
     @property
     def rules(self) -> Sequence[Rule]:

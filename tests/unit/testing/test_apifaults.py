@@ -1,5 +1,6 @@
 """Rules at the API, in process: which requests they hit, what is answered, how watches break."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from random import Random
@@ -13,11 +14,12 @@ from petset.apiserver.app import App
 from petset.base.clock import LoopClock
 from petset.base.http import Identity, Request, Response
 from petset.base.ids import Ids
-from petset.client.client import Client, WatchEvent
-from petset.client.local import Local
+from petset.client.client import WatchEvent
 from petset.client.transport import TransportError
 from petset.store.drivers.memory import MemoryStore
 from petset.testing.apifaults import ApiFaults
+from petset.testing.clock import run_virtual
+from petset.testing.world import World
 
 MAPS = "configmaps"
 ME = Identity("me", ("system:masters", "system:authenticated"))
@@ -29,7 +31,7 @@ class Box:
     def __init__(self, app: App, store: MemoryStore) -> None:
         self.store = store
         self.faults = ApiFaults(app.dispatch, lambda: store.revision, Random(1))
-        self.client = Client(Local(self.faults.dispatch, ME), manager="me")
+        self.client = self.faults.client_for(ME)
 
     async def make(self, name: str) -> Any:
         obj = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}}
@@ -221,6 +223,21 @@ async def test_a_slow_watch_loses_nothing(box: Box) -> None:
             if len(seen) == 3:
                 break
     assert seen == ["a", "b", "c"]
+
+
+def test_a_world_of_virtual_time_has_them_for_clients_that_are_to_be_hit() -> None:
+    async def story() -> float:
+        async with World(nodes=1) as world:
+            faults = ApiFaults.of(world)
+            slow = faults.add(verb="get", resource="nodes", delay_s=3600.0, status=504)
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(StatusError, match="Timeout"):
+                await faults.client_for(ME).get("nodes", "n1")
+            assert slow.hits == 1
+            await world.client.get("nodes", "n1")
+            return asyncio.get_running_loop().time() - began
+
+    assert run_virtual(story()) == pytest.approx(3600, abs=1)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import ssl
 import threading
 import urllib.request
 from contextlib import aclosing
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 
 import pytest
 
@@ -182,6 +183,31 @@ def test_the_clusters_own_parts_are_never_hit() -> None:
             cluster.wait_for(lambda: cluster.ready(SET, "web"))
             assert call(cluster, "GET", "/api/v1/pods")[0] == 500
         assert rule.hits == 1
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_answers_are_lost_and_watches_break_on_the_wire(tls: bool) -> None:
+    with running_cluster(tls=tls) as cluster:
+        cluster.apply(MAP)
+        path = "/api/v1/namespaces/default/configmaps"
+        lost = cluster.faults.add(verb="delete", resource="configmaps", cut="answer")
+        with pytest.raises((ConnectionError, URLError)):
+            call(cluster, "DELETE", f"{path}/one")
+        assert (lost.hits, cluster.get("configmaps", "one")) == (1, None)
+        cluster.apply(MAP)
+        cluster.faults.add(verb="watch", resource="configmaps", cut="reset", events=0)
+        with pytest.raises((IncompleteRead, ConnectionError)):
+            call(cluster, "GET", f"{path}?watch=1")
+
+
+async def test_a_slow_answer_waits_for_the_clusters_time() -> None:
+    async with Cluster() as cluster:
+        rule = cluster.faults.add(verb="list", resource="configmaps", delay_s=3600.0)
+        listing = asyncio.create_task(cluster.client.list("configmaps"))
+        await cluster.wait_for(lambda: rule.hits)
+        assert not listing.done()
+        await cluster.advance(3601)
+        assert (await listing).items
 
 
 def test_without_tls_everybody_is_the_administrator() -> None:
