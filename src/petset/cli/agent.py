@@ -30,6 +30,7 @@ from petset.dns.index import Index
 from petset.dns.server import DnsServer
 from petset.node.agent import Agent, AgentRunningError
 from petset.node.config import AgentConfig
+from petset.node.images import collect
 from petset.node.images.service import ImageService
 from petset.node.network import namespace
 from petset.node.network.host import ClusterNetwork
@@ -148,6 +149,7 @@ async def _keep(config: AgentConfig, client: Client, ready_fd: int) -> None:
             group.create_task(agent.run(), name="agent")
             group.create_task(dns.run(), name="dns")
             group.create_task(proxy.run(), name="proxy")
+            group.create_task(collect.collect(images.store), name="images")
             group.create_task(informers.run(), name="informers")
             await agent.ready.wait()
             process.tell(ready_fd, "ok")

@@ -9,7 +9,7 @@ from petset.api import ages
 from petset.base.clock import SystemClock
 from petset.cli import checks, paths
 from petset.cli.failure import Failure
-from petset.node.images import service
+from petset.node.images import collect, service
 from petset.node.images.types import ImageError
 
 _T = TypeVar("_T")
@@ -57,21 +57,9 @@ def ls() -> int:
 def rm(ref: str) -> int:
     """Remove a tag or an image that no container uses."""
     checks.root()
-    for gone in _do(service.rm(paths.images(), ref, _layers_in_use())):
+    for gone in _do(service.rm(paths.images(), ref, collect.layers_in_use())):
         print(f"removed: {gone}")
     return 0
-
-
-def _layers_in_use() -> set[str]:
-    """Layers below the root file systems that are mounted now."""
-    used: set[str] = set()
-    for line in Path("/proc/mounts").read_text().splitlines():
-        _, _, kind, options, *_ = line.split()
-        if kind == "overlay":
-            for option in options.split(","):
-                if option.startswith("lowerdir="):
-                    used.update(option.removeprefix("lowerdir=").split(":"))
-    return used
 
 
 def _do(work: Awaitable[_T]) -> _T:

@@ -21,7 +21,7 @@ from petset.node.images import distribution
 from petset.node.images.distribution import Distribution
 from petset.node.images.local import Record, Store
 from petset.node.images.manifest import Config
-from petset.node.images.recipes import Recipe, User
+from petset.node.images.recipes import ORIGIN, Recipe, User
 
 Tell = Callable[[str], None]
 
@@ -78,7 +78,7 @@ def build(store: Store, recipe: Recipe, clock: Clock, tell: Tell) -> Record:
         layer, size = _summary(root, recipe)
         tell(f"built {recipe.name} {version}: {size} bytes")
         store.adopt_layer(root, layer)
-    config = _with_layer(recipe.config, layer)
+    config = _with_layer(recipe.config, layer, recipe.origin)
     identity = hashlib.sha256(orjson.dumps(config)).hexdigest()
     return store.put(
         Record(
@@ -268,7 +268,7 @@ def _summary(root: Path, recipe: Recipe) -> tuple[str, int]:
     return f"sha256:{digest.hexdigest()}", size
 
 
-def _with_layer(config: Config, layer: str) -> Config:
+def _with_layer(config: Config, layer: str, origin: str) -> Config:
     return Config(
         (layer,),
         config.entrypoint,
@@ -277,5 +277,5 @@ def _with_layer(config: Config, layer: str) -> Config:
         config.working_dir,
         config.user,
         config.stop_signal,
-        config.labels,
+        {**config.labels, ORIGIN: origin},
     )

@@ -168,6 +168,13 @@ class Store:
 
         return self._change(change)
 
+    def take_over(self, image_id: str) -> Record:
+        """Let the tags of every build of an image's recipe lead to it. Raises StoreError."""
+        record = self.find(image_id)
+        if record is None:
+            raise StoreError(f"image {image_id} went away meanwhile")
+        return self.put(record)
+
     def tag(self, image_id: str, tag: str) -> Record:
         """Let the normalised reference `tag` lead to an image. Raises StoreError."""
 

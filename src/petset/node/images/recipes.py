@@ -4,6 +4,7 @@ A recipe is a folder with `recipe.json` and the files it names, shipped with pet
 `recipes/`. `petset image build` also takes the path of a folder.
 """
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from petset.node.images.manifest import Config
 from petset.node.images.reference import Reference
 
 SHIPPED = Path(__file__).parent / "recipes"
+ORIGIN = "petset.dev/recipe"
+"""Label of an image that tells which version of a recipe it was built from."""
 
 
 class RecipeError(Exception):
@@ -60,6 +63,7 @@ class Recipe:
         remove: patterns, relative to the root, of what is thrown away again.
         links: path to target of symbolic links to be made; a target may hold one `*`.
         fingerprint: hash of the recipe and its files.
+        shipped: whether it came with petset.
     """
 
     name: str
@@ -73,6 +77,12 @@ class Recipe:
     remove: tuple[str, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
     fingerprint: str = ""
+    shipped: bool = False
+
+    @property
+    def origin(self) -> str:
+        """What the label ORIGIN of an image built from it says."""
+        return f"{'shipped' if self.shipped else 'own'}:{self.fingerprint}"
 
 
 def names() -> list[str]:
@@ -93,6 +103,23 @@ def load(name: str) -> Recipe:
         return _recipe(folder, raw, document)
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecipeError(f"recipe {name!r} is malformed: {error!r}") from None
+
+
+@functools.cache
+def _shipped() -> Mapping[str, Recipe]:
+    """Every shipped recipe; they do not change under a running process."""
+    return {name: load(name) for name in names()}
+
+
+def newer(name: str, labels: Mapping[str, str]) -> Recipe | None:
+    """The shipped recipe, if an image built from recipe `name` is of another version of it.
+
+    What was built from a recipe of somebody's own is left alone.
+    """
+    recipe, origin = _shipped().get(name), labels.get(ORIGIN, "")
+    if recipe is None or origin == recipe.origin or origin.startswith("own:"):
+        return None
+    return recipe
 
 
 def standing_in(ref: Reference) -> Recipe | None:
@@ -130,6 +157,7 @@ def _recipe(folder: Path, raw: bytes, document: Mapping[str, Any]) -> Recipe:
         tuple(document.get("remove") or ()),
         dict(document.get("links") or {}),
         digest.hexdigest(),
+        folder.parent == SHIPPED,
     )
 
 

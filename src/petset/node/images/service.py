@@ -3,7 +3,7 @@
 Order for a pod: what is here; the registry; and only where the registry gives no answer at all,
 the recipe of that name. Heavy work happens in worker processes. Where a registry was silent lately
 and something can stand in, the pod does not wait for it to be asked again: that happens beside, and
-the next pod gets what it brings.
+the next pod gets what it brings. What was built from an older version of a recipe is built again.
 Invariant: one image is fetched once at a time, however many pods wait for it.
 """
 
@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from petset.base.clock import Clock, SystemClock
 from petset.node.images import recipes, reference, workers
 from petset.node.images.local import InUseError, Record, Store, StoreError
-from petset.node.images.recipes import Recipe
+from petset.node.images.recipes import ORIGIN, Recipe
 from petset.node.images.reference import InvalidReferenceError, Reference
 from petset.node.images.silence import TRUSTED_S, Silences
 from petset.node.images.types import Image, ImageError, Report
@@ -25,6 +26,9 @@ from petset.node.images.workers import PULLER, WORKER, Run
 
 UNREACHABLE_S = 30.0
 """For how long a registry that gave no answer is not asked again."""
+
+REBUILD_AGAIN_S = 600.0
+"""How long an old build serves after it could not be built again."""
 
 FLIGHTS = 4
 """Pulls and builds at a time."""
@@ -70,6 +74,8 @@ class ImageService:
         self._asking: set[asyncio.Task[None]] = set()
         self._run = run
         self._unreachable_s = unreachable_s
+        self._rebuilds: dict[str, asyncio.Task[Record]] = {}
+        self._rebuilt_badly: dict[str, float] = {}
         self._flights: dict[tuple[str, frozenset[tuple[str, str]]], _Flight] = {}
         self._slots = asyncio.Semaphore(FLIGHTS)
 
@@ -92,6 +98,8 @@ class ImageService:
         present = self.store.find(ref)
         # A digest names one content for ever: no registry could say anything new about it.
         if present is not None and (policy != "Always" or parsed.digest):
+            if policy != "Never" and str(parsed) in present.tags:
+                present = await self._renewed(present, ref, report)
             report("Normal", "Pulled", f'Container image "{ref}" already present on machine')
             return self.store.image(present, str(parsed))
         if policy == "Never":
@@ -102,7 +110,8 @@ class ImageService:
 
     async def close(self) -> None:
         """Stop what is under way."""
-        tasks = [*(f.task for f in self._flights.values()), *self._asking]
+        flights = [flight.task for flight in self._flights.values()]
+        tasks = [*flights, *self._rebuilds.values(), *self._asking]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -215,9 +224,10 @@ class ImageService:
         recipe = recipes.standing_in(parsed)
         if recipe is None:
             raise Failure("failed", f"{silent}, and petset has no recipe for {parsed.name}")
-        if record is None:
-            record = self._built_before(recipe)
-        if record is None:
+        record = record or self._built_before(recipe)
+        if record is not None:
+            record = await self._renewed(record, ref, tell)
+        else:
             words = f'{_capital(silent)}: building image "{ref}" from recipe {recipe.name}'
             tell("Normal", "BuildingFromRecipe", words)
             record = await self._build(recipe.name, _quiet)
@@ -225,6 +235,36 @@ class ImageService:
         words = f'{_capital(silent)}: image "{ref}" was built from recipe {recipe.name}, that is '
         tell("Normal", "BuiltFromRecipe", f"{words}from the distribution's packages: {record.note}")
         return record
+
+    async def _renewed(self, record: Record, ref: str, tell: Report) -> Record:
+        """An image built from a recipe as that recipe is now; the old one if it must be."""
+        recipe = recipes.newer(record.recipe, record.config.labels) if record.recipe else None
+        if recipe is None:
+            return record
+        for other in self.store.records():
+            if other.recipe == recipe.name and other.config.labels.get(ORIGIN) == recipe.origin:
+                return self.store.take_over(other.id)
+        loop = asyncio.get_running_loop()
+        failed = self._rebuilt_badly.get(recipe.name)
+        if failed is not None and loop.time() - failed < REBUILD_AGAIN_S:
+            return record
+        task = self._rebuilds.get(recipe.name)
+        if task is None:
+            task = self._rebuilds[recipe.name] = loop.create_task(self._build(recipe.name, _quiet))
+            task.add_done_callback(lambda _: self._rebuilds.pop(recipe.name, None))
+            task.add_done_callback(_hear)
+        words = f'Recipe {recipe.name} has changed since image "{ref}" was built: building it again'
+        tell("Normal", "BuildingFromRecipe", words)
+        try:
+            fresh = await asyncio.shield(task)
+            if fresh.config.labels.get(ORIGIN) != recipe.origin:
+                raise Failure("failed", "the build is of another version again")
+            return fresh
+        except (Failure, StoreError) as error:
+            self._rebuilt_badly[recipe.name] = loop.time()
+            words = f'Image "{ref}" could not be built again, the old one serves: {error}'
+            tell("Warning", "BuildingFromRecipe", words)
+            return record
 
     def _built_before(self, recipe: Recipe) -> Record | None:
         found = (r for r in self.store.records() if r.recipe == recipe.name)
@@ -251,7 +291,7 @@ class ImageService:
         return record
 
 
-def _hear(task: "asyncio.Task[tuple[Record, float]]") -> None:
+def _hear(task: "asyncio.Task[Any]") -> None:
     """Take note of a failure that nobody waits for any more."""
     if not task.cancelled():
         task.exception()

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from petset.base.clock import SystemClock
-from petset.node.images import service, silence
+from petset.node.images import recipes, service, silence
 from petset.node.images.local import Record, Store
 from petset.node.images.manifest import Config
 from petset.node.images.service import ImageService
@@ -18,7 +18,7 @@ from petset.node.images.workers import PULLER
 from tests.unit.node.images.fakeregistry import registry
 from tests.unit.node.images.layers import Entry, image
 
-A, B, LAYER = ("sha256:" + letter * 64 for letter in "abc")
+A, B, LAYER, D = ("sha256:" + letter * 64 for letter in "abcd")
 
 
 class FakeRun:
@@ -29,6 +29,8 @@ class FakeRun:
         self.asked: list[tuple[str, str]] = []
         self.silent = ""
         self.refusal = ""
+        self.origin = ""
+        self.broken = ""
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -42,13 +44,24 @@ class FakeRun:
                 raise Failure("failed", self.refusal)
             return [self._put(A, (request["ref"],))]
         self.asked.append(("build", request["recipe"]))
+        await self.gate.wait()
+        if self.broken:
+            raise Failure("failed", self.broken)
         name = request["recipe"]
         tag = f"docker.io/library/{name}:latest"
-        return [self._put(B, (tag,), recipe=name, note=f"{name} 1.2 of Debian")]
+        origin = self.origin or recipes.load(name).origin
+        return [self._put(D if self.origin else B, (tag,), name, {recipes.ORIGIN: origin})]
 
-    def _put(self, image_id: str, tags: tuple[str, ...], recipe: str = "", note: str = "") -> str:
+    def _put(
+        self,
+        image_id: str,
+        tags: tuple[str, ...],
+        recipe: str = "",
+        labels: Mapping[str, str] | None = None,
+    ) -> str:
         self.store.layer_path(LAYER).mkdir(parents=True, exist_ok=True)
-        config = Config((LAYER,), cmd=("run",))
+        config = Config((LAYER,), cmd=("run",), labels=labels or {})
+        note = f"{recipe} 1.2 of Debian" if recipe else ""
         self.store.put(
             Record(image_id, (LAYER,), config, size=42, tags=tags, recipe=recipe, note=note)
         )
@@ -368,3 +381,47 @@ def _own_pid() -> int:
 )  # fmt: skip
 def test_durations_are_written_as_go_does(seconds: float, text: str) -> None:
     assert service._duration(seconds) == text
+
+
+async def _old_build(desk: Desk, origin: str = "shipped:0") -> None:
+    """An image that was built from another version of its recipe."""
+    desk.run.silent, desk.run.origin = "no route", origin
+    assert await desk.ensure("nginx:1.27") == D
+    desk.run.origin = ""
+    desk.run.asked.clear()
+    desk.told()
+
+
+async def test_what_was_built_from_an_older_recipe_is_built_again_once(desk: Desk) -> None:
+    await _old_build(desk)
+    assert await asyncio.gather(*(desk.ensure("nginx:1.27") for _ in range(3))) == [B, B, B]
+    assert desk.run.asked == [("build", "nginx")]
+    told = desk.told()
+    words = 'Recipe nginx has changed since image "nginx:1.27" was built: building it again'
+    assert told.count(("BuildingFromRecipe", words)) == 3
+    assert await desk.ensure("nginx:1.27", "Always") == B
+    assert desk.run.asked == [("build", "nginx")]
+
+
+async def test_an_older_build_serves_where_it_cannot_be_built_again(desk: Desk) -> None:
+    await _old_build(desk)
+    desk.run.broken = "no packages"
+    assert await desk.ensure("nginx:1.27") == D
+    assert await desk.ensure("nginx:1.27") == D
+    assert desk.run.asked == [("build", "nginx")]
+    assert "no packages" in dict(desk.told()[1:])["BuildingFromRecipe"]
+
+
+async def test_a_build_of_another_version_that_is_here_is_not_made_again(desk: Desk) -> None:
+    await _old_build(desk)
+    assert await desk.ensure("nginx:1.27") == B
+    desk.service.store.take_over(D)  # by a petset of another version beside
+    assert await desk.ensure("nginx:1.27") == B
+    assert desk.run.asked == [("build", "nginx")]
+
+
+async def test_what_was_built_from_ones_own_recipe_stays(desk: Desk) -> None:
+    await _old_build(desk, "own:1")
+    assert await desk.ensure("nginx:1.27") == D
+    assert await desk.ensure("nginx:1.27", "Never") == D
+    assert desk.run.asked == []
