@@ -21,6 +21,7 @@ from petset.client.lease import Lease
 
 LEASE_EVERY_S = 10.0
 WRITERS = 32
+BEATERS = 20
 CAPACITY = {"cpu": "32", "memory": "256Gi", "pods": "110"}
 
 
@@ -37,7 +38,8 @@ class FakeNodes:
         self._clock = clock
         self._names = [f"fake-{number}" for number in range(count)]
         self._work: asyncio.Queue[Obj] = asyncio.Queue()
-        self._answered: set[tuple[str, bool]] = set()
+        self._under_way: dict[str, Obj] = {}
+        self._answered: dict[str, int] = {}
         self._addresses = 0
 
     async def run(self) -> None:
@@ -45,7 +47,8 @@ class FakeNodes:
         leases = await self._register()
         self.registered.set()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._beat(leases))
+            for number in range(BEATERS):
+                group.create_task(self._beat(leases[number::BEATERS]))
             group.create_task(self._follow())
             for _ in range(WRITERS):
                 group.create_task(self._write())
@@ -88,28 +91,37 @@ class FakeNodes:
                 async with aclosing(watch):
                     async for event in watch:
                         if event.type == "DELETED":
-                            uid = meta.uid_of(event.obj)
-                            self._answered -= {(uid, False), (uid, True)}
+                            self._answered.pop(meta.uid_of(event.obj), None)
                         elif event.type != "BOOKMARK":
                             self._see(event.obj)
 
     def _see(self, pod: Obj) -> None:
-        """Answer a new pod, and a deletion, once each."""
-        key = (meta.uid_of(pod), meta.is_deleting(pod))
-        if key not in self._answered:
-            self._answered.add(key)
+        """Answer a pod that is being deleted or not Ready, unless the last answer is on its way."""
+        uid, version = meta.uid_of(pod), int(meta.version_of(pod))
+        settled = meta.is_condition_true(pod, "Ready") and not meta.is_deleting(pod)
+        if uid in self._under_way:
+            self._under_way[uid] = pod
+        elif not settled and version > self._answered.get(uid, 0):
+            self._under_way[uid] = pod
             self._work.put_nowait(pod)
 
     async def _write(self) -> None:
         while True:
             pod = await self._work.get()
             name, namespace, uid = meta.name_of(pod), meta.namespace_of(pod), meta.uid_of(pod)
+            answer: MutableObj = {}
             with contextlib.suppress(StatusError):
                 if meta.is_deleting(pod):
                     await self._client.delete("pods", name, namespace, uid=uid, grace_s=0)
                 else:
                     patch = {"metadata": {"uid": uid}, "status": self._running(pod)}
-                    await self._client.patch("pods", name, patch, namespace, subresource="status")
+                    names = (name, patch, namespace)
+                    answer = await self._client.patch("pods", *names, subresource="status")
+            if answer:
+                self._answered[uid] = int(meta.version_of(answer))
+            newest = self._under_way.pop(uid)
+            if not meta.is_deleting(pod):
+                self._see(newest)
 
     def _running(self, pod: Obj) -> MutableObj:
         self._addresses += 1

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable
 
-from petset.api import errors, meta
+from petset.api import meta
 from petset.api.meta import Obj
 from petset.client.queue import Queue
 from petset.controllers.deployment import sets
 from petset.controllers.deployment.plan import RESOURCE, Observed, plan, wants_adoption
-from petset.controllers.deployment.spec import KIND, read
+from petset.controllers.deployment.spec import KIND, is_rolling, read
+from petset.reconcile import observing
 from petset.reconcile.actions import Plan
 from petset.reconcile.context import Context
 from petset.reconcile.loop import Controller
-
-_OWNER = "controller-uid"
 
 
 class Deployments(Controller[Observed]):
@@ -27,8 +26,8 @@ class Deployments(Controller[Observed]):
         self._sets = ctx.informers.cache(sets.RESOURCE)
         self._pods = ctx.informers.cache("pods")
         self.caches = (self._deployments, self._sets, self._pods)
-        self._sets.add_index(_OWNER, controller_uids)
-        self._pods.add_index(_OWNER, controller_uids)
+        observing.index_owned(self._sets)
+        observing.index_owned(self._pods)
 
     def watch(self, queue: Queue) -> None:
         """Deployments by themselves, sets by owner and selector, pods that Recreate waits for."""
@@ -59,26 +58,19 @@ class Deployments(Controller[Observed]):
             return None
         beside = {meta.name_of(rs): rs for rs in self._sets.list(namespace)}
         pods: tuple[Obj, ...] = ()
-        if not read(found).rolling:
-            owned = self._sets.by_index(_OWNER, meta.uid_of(found))
-            pods = tuple(p for rs in owned for p in self._pods.by_index(_OWNER, meta.uid_of(rs)))
-        return Observed(found, beside, pods, await self._may_adopt(found, beside.values()))
+        if not is_rolling(found):
+            owned = self._sets.by_index(observing.OWNER, meta.uid_of(found))
+            pods = tuple(
+                p for rs in owned for p in self._pods.by_index(observing.OWNER, meta.uid_of(rs))
+            )
+        may_adopt = wants_adoption(found, beside.values()) and await observing.is_there(
+            self._client, RESOURCE, found
+        )
+        return Observed(found, beside, pods, may_adopt)
 
     def plan(self, seen: Observed, now: float) -> Plan:
         """See `plan.plan`."""
         return plan(seen, now)
-
-    async def _may_adopt(self, found: Obj, replicasets: Iterable[Obj]) -> bool:
-        """A live look at the deployment, if there is anything to adopt."""
-        if meta.is_deleting(found) or not wants_adoption(found, replicasets):
-            return False
-        try:
-            live = await self._client.get(RESOURCE, meta.name_of(found), meta.namespace_of(found))
-        except errors.StatusError as error:
-            if error.code == 404:
-                return False
-            raise
-        return meta.uid_of(live) == meta.uid_of(found) and not meta.is_deleting(live)
 
     def _deployments_of_set(self, rs: Obj, *, going: bool) -> Iterable[str]:
         namespace, controller = meta.namespace_of(rs), meta.controller_of(rs)
@@ -99,13 +91,7 @@ class Deployments(Controller[Observed]):
         if owner.get("kind") != "ReplicaSet" or parent is None or parent.get("kind") != KIND:
             return None
         found = self._deployments.get(namespace, str(parent.get("name")))
-        return None if found is None or read(found).rolling else found
-
-
-def controller_uids(obj: Obj) -> Iterable[str]:
-    """Index: the uid of the object's controller."""
-    controller = meta.controller_of(obj)
-    return () if controller is None else (str(controller.get("uid")),)
+        return None if found is None or is_rolling(found) else found
 
 
 def make(ctx: Context) -> Deployments:

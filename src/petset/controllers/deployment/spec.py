@@ -75,7 +75,7 @@ def read(obj: Obj) -> Spec:
     """The spec of a deployment, defaults filled in where the server has not done it."""
     spec = obj.get("spec") or {}
     strategy = spec.get("strategy") or {}
-    rolling = strategy.get("type") != "Recreate"
+    rolling = is_rolling(obj)
     replicas = _number(spec.get("replicas"), 1)
     surge, unavailable = _room(strategy.get("rollingUpdate") or {}, replicas) if rolling else (0, 0)
     return Spec(
@@ -94,6 +94,11 @@ def read(obj: Obj) -> Spec:
         template=spec.get("template") or {},
         selector=selectors.from_object(spec.get("selector")),
     )
+
+
+def is_rolling(obj: Obj) -> bool:
+    """Whether old and new pods may run beside each other (not so: Recreate)."""
+    return ((obj.get("spec") or {}).get("strategy") or {}).get("type") != "Recreate"
 
 
 def _room(rolling: Obj, replicas: int) -> tuple[int, int]:

@@ -1,8 +1,10 @@
 """Watches and observes for the EndpointSlice controller."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Mapping
+from functools import partial
 
-from petset.api import meta, selectors
+from petset.api import meta
 from petset.api.meta import Obj
 from petset.client.queue import Queue
 from petset.controllers.endpointslice import endpoint, legacy, slices
@@ -12,7 +14,13 @@ from petset.reconcile.context import Context
 from petset.reconcile.loop import Controller
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
+LEGACY_MANY = 100
+LEGACY_REST_S = 0.001
+"""Endpoints of so many pods rest so long for each pod between writes: the object is written whole,
+whatever has changed, and who is in a hurry reads slices."""
+
 _SERVICE = "service-key"
+_FIRST = "first-selected-label"
 
 
 class EndpointSlices(Controller[Observed]):
@@ -29,11 +37,16 @@ class EndpointSlices(Controller[Observed]):
         self._nodes = ctx.informers.cache("nodes")
         self.caches = (self._services, self._slices, self._endpoints)
         self._slices.add_index(_SERVICE, service_keys)
+        self._services.add_index(_FIRST, first_selected)
+        self._members: dict[str, set[str]] = {}
+        self._zones: dict[str, str] = {}
+        self._pods_heard = False
+        self._legacy_at: dict[str, float] = {}
 
     def watch(self, queue: Queue) -> None:
         """Services by themselves, pods by selector, slices and Endpoints by their service."""
 
-        def on_service(old: Obj | None, new: Obj | None) -> None:
+        def on_endpoints(old: Obj | None, new: Obj | None) -> None:
             queue.add(meta.key_of(new or old or {}))
 
         def on_pod(old: Obj | None, new: Obj | None) -> None:
@@ -44,43 +57,100 @@ class EndpointSlices(Controller[Observed]):
             for key in {*service_keys(old or {}), *service_keys(new or {})}:
                 queue.add(key)
 
-        def on_node(old: Obj | None, new: Obj | None) -> None:
-            for service in self._services.list() if _zone(old) != _zone(new) else ():
-                queue.add(meta.key_of(service))
-
-        self._services.add_handler(on_service)
-        self._endpoints.add_handler(on_service)
+        self._services.add_handler(partial(self._on_service, queue))
+        self._endpoints.add_handler(on_endpoints)
         self._pods.add_handler(on_pod)
+        self._pods_heard = True
         self._slices.add_handler(on_slice)
-        self._nodes.add_handler(on_node)
+        self._nodes.add_handler(partial(self._on_node, queue))
+
+    def _on_service(self, queue: Queue, old: Obj | None, new: Obj | None) -> None:
+        key = meta.key_of(new or old or {})
+        if old is None or new is None or selector_of(old) != selector_of(new):
+            self._select_anew(key, new)
+        queue.add(key)
+
+    def _on_node(self, queue: Queue, old: Obj | None, new: Obj | None) -> None:
+        if _zone(old) == _zone(new):
+            return
+        self._zones.pop(meta.name_of(old or {}), None)
+        if zone := _zone(new):
+            self._zones[meta.name_of(new or {})] = zone
+        for service in self._services.list():
+            queue.add(meta.key_of(service))
 
     async def observe(self, key: str) -> Observed:
-        """The service, its namespace's pods, its slices and Endpoints."""
+        """The service, the pods that it selects, its slices and Endpoints."""
         namespace, _, name = key.partition("/")
-        service = self._services.get(namespace, name)
+        names = sorted(self._members.get(key, ()))
+        found = (self._pods.get(namespace, pod) for pod in names)
         return Observed(
-            service=service,
-            pods=() if service is None else tuple(self._pods.list(namespace)),
+            service=self._services.get(namespace, name),
+            pods=tuple(pod for pod in found if pod is not None),
             slices=tuple(self._slices.by_index(_SERVICE, key)),
             endpoints=self._endpoints.get(namespace, name),
-            zones={meta.name_of(n): zone for n in self._nodes.list() if (zone := _zone(n))},
+            zones=self._zones,
+            legacy_wait_s=max(0.0, self._legacy_at.get(key, 0.0) - _now()),
         )
 
     def plan(self, seen: Observed, now: float) -> Plan:
         """See `plan.plan`."""
         return plan(seen, now)
 
+    def finish(self, key: str, seen: Observed) -> None:
+        """The plan went through."""
+        if not seen.legacy_wait_s and len(seen.pods) >= LEGACY_MANY:
+            self._legacy_at[key] = _now() + len(seen.pods) * LEGACY_REST_S
+
     def _services_of(self, old: Obj | None, new: Obj | None) -> set[str]:
-        """Services that a change of a pod matters to."""
+        """Services that a change of a pod matters to; notes which ones select it from now on."""
         if old and new and endpoint.fingerprint(old) == endpoint.fingerprint(new):
             return set()
-        return {key for pod in (old, new) if pod is not None for key in self._selecting(pod)}
+        before = set(self._selecting(old)) if old else set()
+        after = set(self._selecting(new)) if new else set()
+        name = meta.name_of(new or old or {})
+        for key in before - after:
+            self._members.get(key, set()).discard(name)
+        for key in after:
+            self._members.setdefault(key, set()).add(name)
+        return before | after
 
     def _selecting(self, pod: Obj) -> Iterable[str]:
-        for service in self._services.list(meta.namespace_of(pod)):
-            selector = (service.get("spec") or {}).get("selector")
-            if selector and selectors.from_labels(selector).matches(meta.labels_of(pod)):
-                yield meta.key_of(service)
+        labels, namespace = meta.labels_of(pod), meta.namespace_of(pod)
+        for label, value in labels.items():
+            for service in self._services.by_index(_FIRST, f"{namespace}/{label}={value}"):
+                if selector_of(service).items() <= labels.items():
+                    yield meta.key_of(service)
+
+    def _select_anew(self, key: str, service: Obj | None) -> None:
+        """The service is new, gone, or selects other pods."""
+        self._members.pop(key, None)
+        if service is None:
+            self._legacy_at.pop(key, None)
+        if service is None or not selector_of(service) or not self._pods_heard:
+            return
+        wanted = selector_of(service).items()
+        pods = self._pods.list(meta.namespace_of(service))
+        chosen = (p for p in pods if wanted <= meta.labels_of(p).items())
+        self._members[key] = {meta.name_of(pod) for pod in chosen}
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def selector_of(service: Obj) -> Mapping[str, str]:
+    """spec.selector, possibly empty."""
+    return (service.get("spec") or {}).get("selector") or {}
+
+
+def first_selected(service: Obj) -> Iterable[str]:
+    """Index: the first of the labels that a service selects by: whatever it selects has it."""
+    selector = selector_of(service)
+    if not selector:
+        return ()
+    label = min(selector)
+    return (f"{meta.namespace_of(service)}/{label}={selector[label]}",)
 
 
 def service_keys(slice_: Obj) -> Iterable[str]:

@@ -15,10 +15,11 @@ class Observed:
 
     Attributes:
         service: None when it is gone.
-        pods: the pods of its namespace.
+        pods: the pods of its namespace; those that it selects at least.
         slices: the slices that name it, whoever made them.
         endpoints: the Endpoints object of its name, if any.
         zones: zone of each node that has one.
+        legacy_wait_s: seconds until the Endpoints object may be written again.
     """
 
     service: Obj | None
@@ -26,6 +27,7 @@ class Observed:
     slices: tuple[Obj, ...]
     endpoints: Obj | None
     zones: Mapping[str, str]
+    legacy_wait_s: float = 0.0
 
 
 def plan(seen: Observed, now: float) -> Plan:
@@ -44,15 +46,18 @@ def plan(seen: Observed, now: float) -> Plan:
     matches = selectors.from_labels(selector).matches
     pods = [pod for pod in seen.pods if matches(labels_of(pod))]
     families = endpoint.families_of(service)
-    actions = []
+    actions, later = [], None
     for family in families:
         wanted = endpoint.endpoints_of(service, iter(pods), family, seen.zones)
         mine = [s for s in ours if s.get("addressType") == family]
         actions += slices.plan_family(service, family, wanted, mine, now)
         if family == families[0]:
-            actions += legacy.plan_endpoints(service, wanted, stored, now)
+            if seen.legacy_wait_s:
+                later = seen.legacy_wait_s
+            else:
+                actions += legacy.plan_endpoints(service, wanted, stored, now)
     actions += slices.delete_all(s for s in ours if s.get("addressType") not in families)
-    return Plan(tuple(actions))
+    return Plan(tuple(actions), requeue_after_s=later)
 
 
 def _is_external(service: Obj) -> bool:

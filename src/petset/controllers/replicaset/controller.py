@@ -2,17 +2,15 @@
 
 from collections.abc import Iterable
 
-from petset.api import errors, meta
+from petset.api import meta
 from petset.api.meta import Obj
 from petset.client.queue import Queue
 from petset.controllers.replicaset.plan import RESOURCE, Observed, plan, wants_adoption
 from petset.controllers.replicaset.spec import KIND, read
+from petset.reconcile import observing
 from petset.reconcile.actions import Plan
 from petset.reconcile.context import Context
 from petset.reconcile.loop import Controller
-
-_OWNER = "controller-uid"
-_ORPHAN = "orphan-namespace"
 
 
 class ReplicaSets(Controller[Observed]):
@@ -26,9 +24,8 @@ class ReplicaSets(Controller[Observed]):
         self._sets = ctx.informers.cache(RESOURCE)
         self._pods = ctx.informers.cache("pods")
         self.caches = (self._sets, self._pods)
-        self._sets.add_index(_OWNER, controller_uids)
-        self._pods.add_index(_OWNER, controller_uids)
-        self._pods.add_index(_ORPHAN, orphan_namespaces)
+        observing.index_owned(self._sets)
+        observing.index_owned(self._pods, orphans=True)
 
     def watch(self, queue: Queue) -> None:
         """Sets by themselves; pods by owner, orphans by selector."""
@@ -52,37 +49,28 @@ class ReplicaSets(Controller[Observed]):
         if found is None:
             return None
         pods = (
-            *self._pods.by_index(_OWNER, meta.uid_of(found)),
-            *self._pods.by_index(_ORPHAN, namespace),
+            *self._pods.by_index(observing.OWNER, meta.uid_of(found)),
+            *self._pods.by_index(observing.ORPHAN, namespace),
         )
         related = tuple(pod for uid in self._siblings(found) for pod in self._owned(uid))
-        return Observed(found, pods, related, await self._may_adopt(found, pods))
+        may_adopt = wants_adoption(found, pods) and await observing.is_there(
+            self._client, RESOURCE, found
+        )
+        return Observed(found, pods, related, may_adopt)
 
     def plan(self, seen: Observed, now: float) -> Plan:
         """See `plan.plan`."""
         return plan(seen, now)
 
     def _owned(self, uid: str) -> Iterable[Obj]:
-        return self._pods.by_index(_OWNER, uid)
+        return self._pods.by_index(observing.OWNER, uid)
 
     def _siblings(self, found: Obj) -> Iterable[str]:
         """Uids of the sets with the same controller, its own among them."""
         controller = meta.controller_of(found)
         if controller is None:
             return (meta.uid_of(found),)
-        return map(meta.uid_of, self._sets.by_index(_OWNER, str(controller.get("uid"))))
-
-    async def _may_adopt(self, found: Obj, pods: Iterable[Obj]) -> bool:
-        """A live look at the set, if there is anything to adopt."""
-        if meta.is_deleting(found) or not wants_adoption(found, pods):
-            return False
-        try:
-            live = await self._client.get(RESOURCE, meta.name_of(found), meta.namespace_of(found))
-        except errors.StatusError as error:
-            if error.code == 404:
-                return False
-            raise
-        return meta.uid_of(live) == meta.uid_of(found) and not meta.is_deleting(live)
+        return map(meta.uid_of, self._sets.by_index(observing.OWNER, str(controller.get("uid"))))
 
     def _sets_of_pod(self, pod: Obj, *, going: bool) -> Iterable[str]:
         namespace, controller = meta.namespace_of(pod), meta.controller_of(pod)
@@ -93,17 +81,6 @@ class ReplicaSets(Controller[Observed]):
             for found in self._sets.list(namespace):
                 if read(found).matches(pod):
                     yield meta.key_of(found)
-
-
-def controller_uids(obj: Obj) -> Iterable[str]:
-    """Index: the uid of the object's controller."""
-    controller = meta.controller_of(obj)
-    return () if controller is None else (str(controller.get("uid")),)
-
-
-def orphan_namespaces(obj: Obj) -> Iterable[str]:
-    """Index: the namespace of an object without controller."""
-    return (meta.namespace_of(obj),) if meta.controller_of(obj) is None else ()
 
 
 def make(ctx: Context) -> ReplicaSets:

@@ -2,20 +2,17 @@
 
 from collections.abc import Iterable
 
-from petset.api import errors, meta, selectors
+from petset.api import meta, selectors
 from petset.api.meta import Obj
 from petset.client.queue import Queue
 from petset.controllers.statefulset import backoff, growth, identity, storage
 from petset.controllers.statefulset.backoff import Failure
 from petset.controllers.statefulset.plan import RESOURCE, Observed, plan, wants_adoption
 from petset.controllers.statefulset.spec import read
-from petset.reconcile import owners, podtemplate, revisions
+from petset.reconcile import observing, owners, podtemplate, revisions
 from petset.reconcile.actions import Plan
 from petset.reconcile.context import Context
 from petset.reconcile.loop import Controller
-
-_OWNER = "controller-uid"
-_ORPHAN = "orphan-namespace"
 
 
 class StatefulSets(Controller[Observed]):
@@ -34,8 +31,7 @@ class StatefulSets(Controller[Observed]):
         self.caches = (self._sets, self._pods, self._claims, self._revisions, self._classes)
         self._clock = ctx.clock
         self._failures: dict[str, dict[int, Failure]] = {}
-        self._pods.add_index(_OWNER, controller_uids)
-        self._pods.add_index(_ORPHAN, orphan_namespaces)
+        observing.index_owned(self._pods, orphans=True)
 
     def watch(self, queue: Queue) -> None:
         """Sets by themselves; pods by owner, selector and name; claims when they go or grow."""
@@ -70,7 +66,8 @@ class StatefulSets(Controller[Observed]):
             pods=pods,
             revisions=history,
             claims=self._claims_of(found, pods),
-            may_adopt=await self._may_adopt(found, (*pods, *history)),
+            may_adopt=wants_adoption(found, (*pods, *history))
+            and await observing.is_there(self._client, RESOURCE, found),
             failures=self._note_failures(key, meta.uid_of(found), pods),
             growing=self._growing(found),
         )
@@ -103,8 +100,8 @@ class StatefulSets(Controller[Observed]):
     def _pods_of(self, found: Obj) -> Iterable[Obj]:
         namespace, uid = meta.namespace_of(found), meta.uid_of(found)
         spec = read(found)
-        yield from self._pods.by_index(_OWNER, uid)
-        yield from self._pods.by_index(_ORPHAN, namespace)
+        yield from self._pods.by_index(observing.OWNER, uid)
+        yield from self._pods.by_index(observing.ORPHAN, namespace)
         for ordinal in spec.ordinals:
             pod = self._pods.get(namespace, identity.pod_name(spec.name, ordinal))
             controller = None if pod is None else meta.controller_of(pod)
@@ -117,18 +114,6 @@ class StatefulSets(Controller[Observed]):
         names = (n for ordinal in ordinals for n in storage.claim_names(spec, ordinal))
         found_claims = ((n, self._claims.get(spec.namespace, n)) for n in names)
         return {name: claim for name, claim in found_claims if claim is not None}
-
-    async def _may_adopt(self, found: Obj, objects: Iterable[Obj]) -> bool:
-        """A live look at the set, if there is anything to adopt."""
-        if meta.is_deleting(found) or not wants_adoption(found, objects):
-            return False
-        try:
-            live = await self._client.get(RESOURCE, meta.name_of(found), meta.namespace_of(found))
-        except errors.StatusError as error:
-            if error.code == 404:
-                return False
-            raise
-        return meta.uid_of(live) == meta.uid_of(found) and not meta.is_deleting(live)
 
     def _sets_of_pod(self, old: Obj | None, new: Obj | None) -> Iterable[str]:
         if new is None and old is not None:  # its name is free now
@@ -162,17 +147,6 @@ class StatefulSets(Controller[Observed]):
 
 def _capacity(claim: Obj) -> object:
     return (claim.get("status") or {}).get("capacity")
-
-
-def controller_uids(obj: Obj) -> Iterable[str]:
-    """Index: the uid of the object's controller."""
-    controller = meta.controller_of(obj)
-    return () if controller is None else (str(controller.get("uid")),)
-
-
-def orphan_namespaces(obj: Obj) -> Iterable[str]:
-    """Index: the namespace of an object without controller."""
-    return (meta.namespace_of(obj),) if meta.controller_of(obj) is None else ()
 
 
 def make(ctx: Context) -> StatefulSets:

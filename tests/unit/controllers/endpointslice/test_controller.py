@@ -107,3 +107,20 @@ async def test_unready_pods_are_published_where_the_service_says_so() -> None:
         status["status"]["conditions"][0]["status"] = "False"
         await here.client.patch("pods", "a", status, "default", subresource="status")
         await here.until(lambda: told(here) == {"10.128.0.2": (True, "")}, SLICES)
+
+
+async def test_a_service_that_selects_otherwise_has_other_endpoints() -> None:
+    async with cluster(FACTORIES) as here:
+        await here.client.create("pods", pod("a"), "default")
+        await make_ready(here, "a", "10.128.0.2")
+        await here.client.create("services", service(selector={"app": "x"}), "default")
+        other = pod("b")
+        other["metadata"]["labels"] = {"app": "x", "more": "1"}
+        await here.client.create("pods", other, "default")
+        await make_ready(here, "b", "10.128.0.3")
+        await here.until(lambda: told(here) == {"10.128.0.3": (True, "")}, SLICES)
+        patch: MutableObj = {"spec": {"selector": LABELS}}
+        await here.client.patch("services", "nginx", patch, "default")
+        await here.until(lambda: told(here) == {"10.128.0.2": (True, "")}, SLICES)
+        await here.client.delete("pods", "a", "default", grace_s=0)
+        await here.until(lambda: told(here) == {}, SLICES)
