@@ -35,7 +35,7 @@ class Binder:
     def __init__(self, executor: Executor, caches: Mapping[str, Cache]) -> None:
         self._executor = executor
         self._caches = caches
-        self._waiters: set[asyncio.Event] = set()
+        self._waiters: dict[asyncio.Event, None] = {}
 
     def start(self) -> None:
         """Follow claims and pods, for those that wait."""
@@ -67,14 +67,14 @@ class Binder:
             if (action := self._name_node(key, node)) is not None:
                 await self._write(action)
         changed = asyncio.Event()
-        self._waiters.add(changed)
+        self._waiters[changed] = None
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await self._wait_bound(pod, told, changed)
         except TimeoutError:
             raise FailedError("timed out waiting for the volumes to be bound") from None
         finally:
-            self._waiters.discard(changed)
+            self._waiters.pop(changed, None)
 
     def _promise(self, name: str, key: str) -> Update:
         volume, claim = self._caches[PVS].get("", name), self._claim(key)

@@ -33,7 +33,7 @@ class Server:
 
     def __init__(self, dispatch: Handler) -> None:
         self._dispatch = dispatch
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._tasks: dict[asyncio.Task[object], None] = {}
         self.up = True
 
     async def dispatch(self, request: Request) -> Reply:
@@ -53,7 +53,7 @@ class Server:
     def kill(self) -> None:
         """Die at once: nobody gets an answer any more."""
         self.up = False
-        for task in self._tasks:
+        for task in list(self._tasks):
             task.cancel()
 
     async def _answer(self, request: Request) -> Reply:
@@ -66,8 +66,8 @@ class Server:
         await run(writer)
 
     def _hold(self, task: "asyncio.Task[object]") -> None:
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
 
 
 class Cut(enum.Enum):

@@ -38,7 +38,7 @@ class Disruption(Controller[Observed]):
             queue.add(meta.key_of(new or old or {}))
 
         def on_pod(old: Obj | None, new: Obj | None) -> None:
-            for key in {*self._budgets_of(old), *self._budgets_of(new)}:
+            for key in sorted({*self._budgets_of(old), *self._budgets_of(new)}):
                 queue.add(key)
 
         def on_set(old: Obj | None, new: Obj | None) -> None:

@@ -38,7 +38,7 @@ class EndpointSliceMirroring(Controller[Observed]):
                 queue.add(meta.key_of(new or old or {}))
 
         def on_slice(old: Obj | None, new: Obj | None) -> None:
-            for key in {*mirrored_keys(old or {}), *mirrored_keys(new or {})}:
+            for key in sorted({*mirrored_keys(old or {}), *mirrored_keys(new or {})}):
                 queue.add(key)
 
         self._endpoints.add_handler(on_object)

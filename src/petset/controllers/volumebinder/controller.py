@@ -51,7 +51,7 @@ class VolumeBinder(Controller[Observed]):
     def _on_claim(self, queue: Queue, old: Obj | None, new: Obj | None) -> None:
         claim = new or old or {}
         queue.add(f"claim/{meta.key_of(claim)}")
-        for name in {*_volume_names(old), *_volume_names(new)}:
+        for name in sorted({*_volume_names(old), *_volume_names(new)}):
             queue.add(f"volume/{name}")
         if new is None:
             self._wake_reserved(queue, claim)
@@ -59,7 +59,7 @@ class VolumeBinder(Controller[Observed]):
     def _on_volume(self, queue: Queue, old: Obj | None, new: Obj | None) -> None:
         volume = new or old or {}
         queue.add(f"volume/{meta.name_of(volume)}")
-        for key in {*_claims_named(old), *_claims_named(new)}:
+        for key in sorted({*_claims_named(old), *_claims_named(new)}):
             queue.add(f"claim/{key}")
         if new is not None and not match.claim_ref(new):
             self._wake_waiting(queue, class_name=match.class_of(new))
@@ -70,7 +70,7 @@ class VolumeBinder(Controller[Observed]):
     def _on_pod(self, queue: Queue, old: Obj | None, new: Obj | None) -> None:
         if old and new and _use(old) == _use(new):
             return
-        for key in {*claim_keys(old or {}), *claim_keys(new or {})}:
+        for key in sorted({*claim_keys(old or {}), *claim_keys(new or {})}):
             queue.add(f"claim/{key}")
 
     async def observe(self, key: str) -> Observed | None:
