@@ -122,8 +122,8 @@ class App:
         time = asyncio.get_running_loop().time
         started = time()
         trail = Trail(request.method)
-        gauge = self.metrics.reading if request.method in READING else self.metrics.mutating
-        gauge.inc()
+        running = self.metrics.reading if request.method in READING else self.metrics.mutating
+        running.now += 1
         try:
             reply = await self._serve(request, trail)
         except (StatusError, StoreError, NotFoundPathError) as error:
@@ -133,7 +133,7 @@ class App:
             self.metrics.bugs.inc()
             reply = answer.status_answer(internal(f"{type(error).__name__} (see the server's log)"))
         finally:
-            gauge.dec()
+            running.now -= 1
         code = 101 if isinstance(reply, Upgrade) else reply.status
         self.metrics.count(trail.verb, trail.group, trail.resource, code, time() - started)
         return self._dressed(reply, trail)

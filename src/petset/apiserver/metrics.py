@@ -1,13 +1,13 @@
 """What the server counts, and how /metrics tells it."""
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import accumulate
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Gauge,
     PlatformCollector,
     ProcessCollector,
 )
@@ -26,27 +26,28 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
+@dataclass(slots=True)
+class InFlight:
+    """How many requests are being answered now."""
+
+    now: int = 0
+
+
 class Metrics:
     """The server's metrics, in a registry of their own.
 
     Attributes:
+        reading, mutating: requests that are being answered.
         count: counts one answer: verb, group, resource, HTTP code, seconds that it took.
     """
 
     def __init__(self, store: Store, hub: Hub) -> None:
         self.registry = CollectorRegistry()
-        self._inflight = Gauge(
-            "apiserver_current_inflight_requests",
-            "Requests being answered.",
-            ("request_kind",),
-            registry=self.registry,
-        )
         self.bugs = Counter(
             "petset_apiserver_bugs", "Answers that failed by a bug.", registry=self.registry
         )
-        self.reading = self._inflight.labels("readOnly")
-        self.mutating = self._inflight.labels("mutating")
-        self._requests = _Requests()
+        self.reading, self.mutating = InFlight(), InFlight()
+        self._requests = _Requests({"readOnly": self.reading, "mutating": self.mutating})
         self.count = self._requests.count
         self.registry.register(self._requests)
         self.registry.register(_StoreCollector(store, hub))
@@ -61,7 +62,8 @@ class Metrics:
 class _Requests:
     """Answers by kind: plain numbers while they are counted, metrics when those are asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, running: Mapping[str, InFlight]) -> None:
+        self._running = running
         self._counts: dict[tuple[str, str, str, int], int] = {}
         self._times: dict[str, _Times] = {}
 
@@ -91,6 +93,14 @@ class _Requests:
         for verb, times in list(self._times.items()):
             durations.add_metric([verb], times.buckets(), times.sum_s)
         yield durations
+        inflight = GaugeMetricFamily(
+            "apiserver_current_inflight_requests",
+            "Requests being answered.",
+            labels=("request_kind",),
+        )
+        for kind, running in self._running.items():
+            inflight.add_metric([kind], running.now)
+        yield inflight
 
 
 class _Times:

@@ -8,7 +8,7 @@ as long as there are any.
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 from random import Random
 
@@ -55,17 +55,17 @@ class ServiceAllocator:
             self._used_ips |= _ips(service)
             self._used_ports |= _ports(service)
 
-    @contextmanager
     def reserve(
         self, resource_id: str, obj: Obj, old: Obj | None, *, keep: bool = True
-    ) -> Iterator[Obj]:
-        """Yield `obj` with its addresses; they are given back if the block raises.
+    ) -> AbstractContextManager[Obj]:
+        """Give `obj` with its addresses to a block; they are given back if the block raises.
 
         With `keep` False (dry run) they are given back in any case. Raises StatusError 422.
         """
-        if resource_id != SERVICES:
-            yield obj
-            return
+        return nullcontext(obj) if resource_id != SERVICES else self._reserve(obj, old, keep=keep)
+
+    @contextmanager
+    def _reserve(self, obj: Obj, old: Obj | None, *, keep: bool) -> Iterator[Obj]:
         old_ips = _ips(old) if old else set()
         old_ports = _ports(old) if old else set()
         final = self._allocate(obj, old_ips, old_ports)

@@ -229,6 +229,8 @@ def take(entries: Entries, writer: Writer, fields: Fields | None, now: str) -> E
     """`entries` with `fields` given to `writer`, on a new object: nobody loses any."""
     if fields is None:
         return entries
+    if not entries:
+        return write({writer.key: Entry(writer, now, fields)})
     managers = stored(entries)
     _give(managers, writer, fields, now)
     return write(managers)
