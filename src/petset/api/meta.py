@@ -106,7 +106,10 @@ def owners_of(obj: Obj) -> Iterable[Obj]:
 
 def controller_of(obj: Obj) -> Obj | None:
     """The owner reference that has controller=true, if any."""
-    return next((o for o in owners_of(obj) if o.get("controller")), None)
+    for owner in owners_of(obj):
+        if owner.get("controller"):
+            return owner
+    return None
 
 
 def owner_reference(owner: Obj, *, api_version: str, kind: str) -> MutableObj:
@@ -123,8 +126,11 @@ def owner_reference(owner: Obj, *, api_version: str, kind: str) -> MutableObj:
 
 def condition_of(obj: Obj, kind: str) -> Obj | None:
     """The condition of type `kind` in status.conditions."""
-    conditions = (obj.get("status") or {}).get("conditions") or ()
-    return next((c for c in conditions if c.get("type") == kind), None)
+    condition: Obj
+    for condition in (obj.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == kind:
+            return condition
+    return None
 
 
 def is_condition_true(obj: Obj, kind: str) -> bool:

@@ -23,7 +23,7 @@ from petset.controllers.statefulset import (
 from petset.controllers.statefulset.backoff import Failure
 from petset.controllers.statefulset.spec import RESOURCE, Spec, read
 from petset.controllers.statefulset.status import Status
-from petset.controllers.statefulset.world import World, is_healthy, troubles
+from petset.controllers.statefulset.world import World, healthy, is_healthy, troubles
 from petset.reconcile import owners, podtemplate, revisions
 from petset.reconcile.actions import Action, Parallel, Plan
 from petset.reconcile.owners import Claims
@@ -154,6 +154,7 @@ def _world(
         proven=heal.proven(resolved.listed),
         failures=seen.failures,
         troubles=troubles(spec, slots, seen.failures),
+        healthy=healthy(spec, pods, now),
     )
 
 

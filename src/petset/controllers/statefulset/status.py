@@ -4,6 +4,7 @@ Rules: workload-semantics 1.1 and 1.16. Beyond them: a set that is rolled by han
 complete as well once every pod is new and Ready; conditions are told (`conditions`).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -57,18 +58,18 @@ class Status:
 
 def count(spec: Spec, pods: Iterable[Obj], empty: Status, now: float) -> Status:
     """The counters over the pods of the set as they are."""
-    status = empty
-    for pod in pods:
-        if not podtemplate.phase_of(pod):
-            continue
-        if meta.is_deleting(pod):
-            status = replace(status, replicas=status.replicas + 1)
-        else:
-            status = status.created(identity.revision_of(pod))
-        if podtemplate.is_running_and_ready(pod):
-            available = podtemplate.is_available(pod, spec.min_ready_s, now)
-            status = replace(status, ready=status.ready + 1, available=status.available + available)
-    return status
+    there = [pod for pod in pods if podtemplate.phase_of(pod)]
+    staying = Counter(identity.revision_of(pod) for pod in there if not meta.is_deleting(pod))
+    ready = [pod for pod in there if podtemplate.is_running_and_ready(pod)]
+    available = (podtemplate.is_available(pod, spec.min_ready_s, now) for pod in ready)
+    return replace(
+        empty,
+        replicas=len(there),
+        ready=len(ready),
+        available=sum(available),
+        current=staying[identity.short(empty.current_revision)],
+        updated=staying[identity.short(empty.update_revision)],
+    )
 
 
 def completed(spec: Spec, status: Status) -> Status:

@@ -23,6 +23,7 @@ class World:
         proven: revisions, as pods are labelled, of which the whole set was once Ready.
         failures: what is known of pods that have failed, by ordinal.
         troubles: what keeps the pod of each slot from being Ready (see `troubles`).
+        healthy: uids of the pods that are Running, Ready for long enough, and not going.
     """
 
     spec: Spec
@@ -36,14 +37,22 @@ class World:
     proven: frozenset[str]
     failures: Mapping[int, Failure]
     troubles: tuple[Trouble | None, ...]
+    healthy: frozenset[str]
 
 
 def is_healthy(world: World, pod: Obj) -> bool:
     """Running, Ready for long enough, and not going."""
-    return (
-        podtemplate.is_running_and_ready(pod)
-        and podtemplate.is_available(pod, world.spec.min_ready_s, world.now)
-        and not meta.is_deleting(pod)
+    return meta.uid_of(pod) in world.healthy
+
+
+def healthy(spec: Spec, pods: Iterable[Obj], now: float) -> frozenset[str]:
+    """The uids of the pods that are."""
+    return frozenset(
+        meta.uid_of(pod)
+        for pod in pods
+        if not meta.is_deleting(pod)
+        and podtemplate.is_running_and_ready(pod)
+        and podtemplate.is_available(pod, spec.min_ready_s, now)
     )
 
 
