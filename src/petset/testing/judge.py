@@ -155,7 +155,7 @@ class Judge:
             return "the set is rolled by hand"
         if spec.options.paused:
             return "the set is paused"
-        if not all(map(is_well, states)):
+        if not all(map(is_well, states)) or not self._has_been_available(spec, states[-1], since):
             return ""
         index = list(spec.ordinals).index(ordinal)
         if index < spec.partition:
@@ -173,7 +173,17 @@ class Judge:
 
     def _was_well(self, spec: Spec, ordinal: int, since: float) -> bool:
         key = pod_key(spec.namespace, identity.pod_name(spec.name, ordinal))
-        return any(map(is_well, self._past.states(key, since)))
+        now = self._world.clock.now() + abs(self._world.clock.offset_s)
+        return any(
+            is_well(state) and podtemplate.is_available(state or {}, spec.min_ready_s, now)
+            for state in self._past.states(key, since)
+        )
+
+    def _has_been_available(self, spec: Spec, pod: Obj, since: float) -> bool:
+        """Whether the pod was Ready for long enough all the time, whatever the clock said."""
+        clock, loop = self._world.clock, asyncio.get_running_loop()
+        then = clock.now() - abs(clock.offset_s) - (loop.time() - since)
+        return not spec.min_ready_s or podtemplate.is_available(pod, spec.min_ready_s, then)
 
     def _is_kept(self, spec: Spec, ordinal: int) -> bool:
         """Whether the controller has not taken that pod down itself just before."""
