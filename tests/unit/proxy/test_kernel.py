@@ -222,12 +222,16 @@ def test_clients_stick_to_their_endpoint_also_over_a_change(net: Net) -> None:
 
 
 def test_every_change_leads_to_the_table_that_was_meant(net: Net) -> None:
+    all_ = ["10.0.0.0/8"]
+    outside = {"externalIPs": ["192.0.2.7"], "externalTrafficPolicy": "Local"}
     tables = [
         Pieces(),
         pieces(wanted("10.9.1.2")),
         pieces(wanted()),
         pieces(wanted("10.9.1.2", "10.9.0.2", externalTrafficPolicy="Local")),
         pieces(wanted("10.9.1.2", "10.9.0.2", sessionAffinity="ClientIP")),
+        pieces(placed({"10.9.1.2": "n2"}, **outside, internalTrafficPolicy="Local"), "10.9.0.0/16"),
+        pieces(placed({"10.9.1.2": "n1"}, ["192.0.2.8"], **outside, loadBalancerSourceRanges=all_)),
     ]
     meant = []
     for table in tables:
