@@ -99,13 +99,13 @@ def test_a_stateful_set_gets_ready_scales_and_goes(box: Any) -> None:
     objects.Service(service(), api=box).create()
     made = objects.StatefulSet(stateful_set(), api=box)
     made.create()
-    made.wait("jsonpath='{.status.readyReplicas}'=2", timeout=20)
+    made.wait("jsonpath='{.status.availableReplicas}'=2", timeout=20)
     pods = list(box.get("pods", namespace=NS, label_selector="app=web"))
     assert names(pods) == ["web-0", "web-1"]
     assert all(pod.ready() for pod in pods)
     pods[1].wait("condition=Ready", timeout=20)
     made.scale(3)
-    made.wait("jsonpath='{.status.readyReplicas}'=3", timeout=20)
+    made.wait("jsonpath='{.status.availableReplicas}'=3", timeout=20)
     assert made.replicas == 3
     made.delete(propagation_policy="Foreground")
     made.wait("delete", timeout=20)

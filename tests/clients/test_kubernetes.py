@@ -1,6 +1,7 @@
 """`kubernetes`: typed and dynamic, watches that resume, informers, leases as locks."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -8,6 +9,8 @@ import yaml
 from kubernetes import client, config, dynamic, informer, utils, watch
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic.exceptions import ConflictError, NotFoundError
+from kubernetes.leaderelection import electionconfig, leaderelection
+from kubernetes.leaderelection.resourcelock import leaselock
 
 from petset.testing.cluster import RunningCluster
 from tests.clients.manifests import CONFLICT, LABELS, NS, config_map, service, stateful_set
@@ -193,8 +196,8 @@ def test_an_evicted_member_is_replaced(
     petset_cluster.wait_for(replaced)
 
 
-def test_the_dynamic_client_finds_kinds_by_discovery(api: Any) -> None:
-    found: Any = cast(Any, dynamic).DynamicClient(api)
+def test_the_dynamic_client_finds_kinds_by_discovery(api: Any, tmp_path: Path) -> None:
+    found = cast(Any, dynamic).DynamicClient(api, cache_file=str(tmp_path / "discovery"))
     maps = found.resources.get(api_version="v1", kind="ConfigMap")
     sets = found.resources.get(api_version="apps/v1", kind="StatefulSet")
     assert (sets.namespaced, sets.group, "scale" in sets.subresources) == (True, "apps", True)
@@ -236,6 +239,31 @@ def test_an_informer_follows_through_cuts(petset_cluster: RunningCluster, core: 
         assert gone == ["a"]
     finally:
         follows.stop()
+
+
+def test_leases_elect_one_leader(
+    petset_cluster: RunningCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = client.Configuration()
+    cast(Any, config).load_kube_config(str(petset_cluster.kubeconfig), client_configuration=loaded)
+    monkeypatch.setattr(client.Configuration, "_default", loaded)
+
+    def candidate(name: str) -> Any:
+        lock = cast(Any, leaselock).LeaseLock("leader", NS, name)
+        settings = cast(Any, electionconfig).Config(
+            lock, 3, 2, 1, onstarted_leading=print, onstopped_leading=None
+        )
+        return cast(Any, leaderelection).LeaderElection(settings)
+
+    one, two = candidate("one"), candidate("two")
+    assert [one.try_acquire_or_renew(), two.try_acquire_or_renew()] == [True, False]
+    petset_cluster.faults.add(
+        verb="update", resource="leases.coordination.k8s.io", status=409, times=1
+    )
+    assert [one.try_acquire_or_renew(), one.try_acquire_or_renew()] == [False, True]
+    lease = petset_cluster.get("leases.coordination.k8s.io", "leader")
+    assert lease is not None
+    assert lease["spec"]["holderIdentity"] == "one"
 
 
 def test_yaml_of_several_documents_is_made_at_once(api: Any, core: Any) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -141,8 +142,8 @@ async def _first(told: Any, count: int) -> AsyncIterator[Any]:
     await told.aclose()
 
 
-async def test_the_dynamic_client_finds_kinds_by_discovery(api: Any) -> None:
-    found = await cast(Any, dynamic).DynamicClient(api)
+async def test_the_dynamic_client_finds_kinds_by_discovery(api: Any, tmp_path: Path) -> None:
+    found = await cast(Any, dynamic).DynamicClient(api, cache_file=str(tmp_path / "discovery"))
     maps = await found.resources.get(api_version="v1", kind="ConfigMap")
     await maps.create(body=config_map("one"), namespace=NS)
     changed = {"metadata": {"name": "one"}, "data": {"key": "new"}}

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
-from petset.api import meta
-from petset.api.meta import Obj
+from petset.api import meta, registry
+from petset.api.meta import MutableObj, Obj
 from petset.apiserver.app import App, refusal
 from petset.apiserver.config import Config as ServerConfig
 from petset.base import edge
@@ -103,6 +103,15 @@ class _World(World):
         self.app = App(self.store, self.clock, self.ids, config=self.server)
         stack.push_async_callback(self.app.close)
         await self.app.start()
+
+    async def _apply(self, obj: Obj) -> MutableObj:
+        """Merge into what is there, however little is given; create what is not."""
+        found = registry.by_api_version(obj["apiVersion"], obj["kind"])
+        name, namespace = meta.name_of(obj), meta.namespace_of(obj) or "default"
+        if found is None or not name or self.get(found.id, name, namespace) is None:
+            return await super()._apply(obj)
+        namespace = namespace if found.namespaced else ""
+        return await self.client.patch(found.id, name, obj, namespace)
 
 
 class Engine:

@@ -130,6 +130,15 @@ def test_a_wait_gives_what_was_found_and_may_ask_over_http() -> None:
         assert "one" in [item["metadata"]["name"] for item in found]
 
 
+def test_apply_merges_into_what_is_there() -> None:
+    with running_cluster() as cluster:
+        apply_set(cluster, replicas=2)
+        cluster.wait_for(lambda: cluster.ready(SET, "web"))
+        head = "kind: StatefulSet, apiVersion: apps/v1, metadata: {name: web}"
+        cluster.apply(f"{{{head}, spec: {{replicas: 1}}}}")
+        cluster.wait_for(lambda: cluster.names("pods") == ["web-0"])
+
+
 def test_two_clusters_share_nothing() -> None:
     with running_cluster() as one, running_cluster(tls=False) as two:
         one.apply(MAP)
