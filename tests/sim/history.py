@@ -30,6 +30,7 @@ CONVERGED_S = 3000.0
 """A world that is left alone has to get whole within this time."""
 HELP_S = 400.0
 """Sets that wait for a hand by their own wish get one so often."""
+LOOK_S = 4.0
 REST_S = 600.0
 """How long a world at rest has to stay still."""
 UNCORDONED = {"spec": {"unschedulable": None}}
@@ -211,14 +212,15 @@ async def _until_done(call: Any) -> None:
 
 async def _converge(world: BreakableWorld, player: Player) -> str:
     """Wait until all is whole; what is missing if that takes too long."""
-    deadline = asyncio.get_running_loop().time() + CONVERGED_S
-    while asyncio.get_running_loop().time() < deadline:
-        try:
-            await world.wait_for(lambda: not _missing(world, player.story), timeout_s=HELP_S)
-        except TimeoutError:
+    time = asyncio.get_running_loop().time
+    deadline, helped = time() + CONVERGED_S, time()
+    while _missing(world, player.story):
+        if time() > deadline:
+            break
+        if time() - helped > HELP_S:
             await _help(world)
-        else:
-            return ""
+            helped = time()
+        await world.sleep(LOOK_S)
     return _missing(world, player.story)
 
 

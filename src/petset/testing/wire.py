@@ -206,8 +206,9 @@ class Wire:
     async def hold(self, resource: str) -> None:
         """Wait with a piece of a watch of `resource`: it is late, stalled, or cut off."""
         await self._lag()
-        until = max(self._stalled.get(name, 0.0) for name in ("", resource))
-        await asyncio.sleep(max(0.0, until - asyncio.get_running_loop().time()))
+        if self._stalled:
+            until = max(self._stalled.get(name, 0.0) for name in ("", resource))
+            await asyncio.sleep(max(0.0, until - asyncio.get_running_loop().time()))
         await self._joined.wait()
 
     async def carry(self, request: Request) -> Reply:
