@@ -91,24 +91,24 @@ class Unschedulable:
     filters: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    """What LOCAL says of a node: the filter that excludes it and why, or the node's points."""
-
-    refused_by: str = ""
-    reasons: Sequence[str] = ()
-    points: float = 0.0
+_Verdict = float | tuple[str, Sequence[str]]
+"""What LOCAL says of a node: its points, or the filter that excludes it and why."""
 
 
 @dataclass(slots=True)
 class _Found:
-    """What a look at the nodes has found; `feasible` with the points that each has by itself."""
+    """What a look at the nodes has found; `points`: what each feasible one has by itself."""
 
     feasible: list[NodeInfo] = field(default_factory=list)
-    points: dict[str, float] = field(default_factory=dict)
+    points: list[float] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     filters: set[str] = field(default_factory=set)
     looked_at: int = 0
+
+    def refused(self, name: str, reasons: Sequence[str]) -> None:
+        """A filter has excluded a node."""
+        self.reasons.update(reasons)
+        self.filters.add(name)
 
 
 def enough(count: int) -> int:
@@ -150,34 +150,39 @@ def _look(pod: PodInfo, world: World, checks: Sequence[tuple[str, Check]]) -> _F
     local = [(name, check) for name, check in checks if name in LOCAL]
     wide = [(name, check) for name, check in checks if name not in LOCAL]
     found, wanted = _Found(), enough(len(world.nodes))
+    known = world.memory.about(("local", shape_of(pod)))
     start = world.start % len(world.nodes)
-    turned = itertools.chain(world.nodes[start:], world.nodes[:start])
-    verdicts = world.memory.recall(
-        ("local", shape_of(pod)), turned, lambda node: _judge(pod, node, local)
-    )
-    for node, verdict in verdicts:
+    for node in itertools.chain(world.nodes[start:], world.nodes[:start]):
         found.looked_at += 1
-        refused_by, reasons = verdict.refused_by, verdict.reasons
-        for name, check in wide if not refused_by else ():
-            if reasons := check(node):
-                refused_by = name
-                break
-        if refused_by:
-            found.reasons.update(reasons)
-            found.filters.add(refused_by)
+        remembered = known.get(node.name)
+        if remembered is None or remembered[0] is not node:
+            remembered = known[node.name] = (node, _judge(pod, node, local))
+        verdict: _Verdict = remembered[1]
+        if not isinstance(verdict, float):
+            found.refused(*verdict)
+            continue
+        if wide and (refusal := _first_refusal(node, wide)) is not None:
+            found.refused(*refusal)
             continue
         found.feasible.append(node)
-        found.points[node.name] = verdict.points
+        found.points.append(verdict)
         if len(found.feasible) == wanted:
             break
     return found
 
 
 def _judge(pod: PodInfo, node: NodeInfo, checks: Sequence[tuple[str, Check]]) -> _Verdict:
+    refusal = _first_refusal(node, checks)
+    return fit.points(pod, node) if refusal is None else refusal
+
+
+def _first_refusal(
+    node: NodeInfo, checks: Sequence[tuple[str, Check]]
+) -> tuple[str, Sequence[str]] | None:
     for name, check in checks:
         if reasons := check(node):
-            return _Verdict(name, reasons)
-    return _Verdict(points=fit.points(pod, node))
+            return name, reasons
+    return None
 
 
 def _best(pod: PodInfo, world: World, found: _Found, draw: Draw) -> NodeInfo:
@@ -185,8 +190,8 @@ def _best(pod: PodInfo, world: World, found: _Found, draw: Draw) -> NodeInfo:
         return found.feasible[0]
     totals = found.points
     for weight, score in SCORES:
-        for name, points in (score(pod, world, found.feasible) or {}).items():
-            totals[name] += weight * points
-    top = max(totals.values()) - 1e-9
-    winners = [node for node in found.feasible if totals[node.name] >= top]
+        if (points := score(pod, world, found.feasible)) is not None:
+            totals = [t + weight * p for t, p in zip(totals, points, strict=True)]
+    top = max(totals) - 1e-9
+    winners = [node for node, total in zip(found.feasible, totals, strict=True) if total >= top]
     return winners[draw(len(winners))]

@@ -114,14 +114,14 @@ def score(pod: PodInfo, world: World, nodes: Sequence[NodeInfo]) -> Scores | Non
             _weigh(weights, pod, other, _place_of(node), world)
     if not weights:
         return None
-    raw = {
-        node.name: sum(w for (key, value), w in weights.items() if node.labels.get(key) == value)
+    raw = [
+        sum(w for (key, value), w in weights.items() if node.labels.get(key) == value)
         for node in nodes
-    }
-    low, high = min(raw.values()), max(raw.values())
+    ]
+    low, high = min(raw), max(raw)
     if low == high:
         return None
-    return {name: 100.0 * (value - low) / (high - low) for name, value in raw.items()}
+    return [100.0 * (value - low) / (high - low) for value in raw]
 
 
 def _place_of(node: NodeInfo) -> Callable[[Term], Pair | None]:

@@ -91,8 +91,8 @@ def score(pod: PodInfo, world: World, nodes: Sequence[NodeInfo]) -> Scores | Non
     if not terms:
         return None
     return scaled(
-        {
-            node.name: float(
+        [
+            float(
                 sum(
                     t.get("weight", 0)
                     for t in terms
@@ -100,5 +100,5 @@ def score(pod: PodInfo, world: World, nodes: Sequence[NodeInfo]) -> Scores | Non
                 )
             )
             for node in nodes
-        }
+        ]
     )

@@ -4,6 +4,7 @@ Pods without constraints of their own get soft ones: the pods of one controller 
 nodes (skew 3) and zones (skew 5), as upstream's system defaults do.
 """
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -138,10 +139,11 @@ def score(pod: PodInfo, world: World, nodes: Sequence[NodeInfo]) -> Scores | Non
         ]
     if not soft:
         return None
-    crowd = {node.name: 0.0 for node in nodes if defaults or _labelled(soft, node)}
-    for constraint in soft:
-        _add_crowd(crowd, constraint, _crowds(constraint, pod, world), nodes)
-    return _fewest_best(crowd, nodes)
+    counted = [(c, _crowds(c, pod, world)) for c in soft]
+    crowds = [_crowd(constraint, domains, nodes) for constraint, domains in counted]
+    sums = [sum(parts) for parts in zip(*crowds, strict=True)] if len(crowds) > 1 else crowds[0]
+    ranked = [True] * len(nodes) if defaults else [_labelled(soft, node) for node in nodes]
+    return _fewest_best(sums, ranked)
 
 
 def _crowds(constraint: Constraint, pod: PodInfo, world: World) -> Mapping[str, int]:
@@ -155,28 +157,25 @@ def _labelled(constraints: Sequence[Constraint], node: NodeInfo) -> bool:
     return all(c.key in node.labels for c in constraints)
 
 
-def _add_crowd(
-    crowd: dict[str, float],
-    constraint: Constraint,
-    domains: Mapping[str, int],
-    candidates: Sequence[NodeInfo],
-) -> None:
-    """Add to each candidate how many of the pods its domain holds, weighted by domain count."""
-    places = [(node.name, node.labels.get(constraint.key)) for node in candidates]
-    present = {value for _, value in places if value is not None}
-    weight = math.log(len(present) + 2)
-    for name, value in places if present else ():
-        if value is not None and name in crowd:
-            crowd[name] += domains.get(value, 0) * weight + constraint.max_skew - 1
+def _crowd(
+    constraint: Constraint, domains: Mapping[str, int], nodes: Sequence[NodeInfo]
+) -> list[float]:
+    """How many of the pods the domain of each node holds, weighted by the number of domains."""
+    values = [node.labels.get(constraint.key) for node in nodes]
+    present = len({*values, None}) - 1
+    if not present:
+        return [0.0] * len(nodes)
+    weight, base = math.log(present + 2), constraint.max_skew - 1
+    return [0.0 if v is None else domains.get(v, 0) * weight + base for v in values]
 
 
-def _fewest_best(crowd: Mapping[str, float], nodes: Sequence[NodeInfo]) -> Scores:
-    if not crowd:
-        return {node.name: 0.0 for node in nodes}
-    low, high = min(crowd.values()), max(crowd.values())
+def _fewest_best(crowd: Sequence[float], ranked: Sequence[bool]) -> Scores:
+    """The emptier the better; nodes that are not ranked get nothing."""
+    found = list(itertools.compress(crowd, ranked))
+    if not found:
+        return [0.0] * len(crowd)
+    low, high = min(found), max(found)
     if high == 0:
-        return {node.name: 100.0 if node.name in crowd else 0.0 for node in nodes}
-    return {
-        node.name: 100.0 * (high + low - crowd[node.name]) / high if node.name in crowd else 0.0
-        for node in nodes
-    }
+        return [100.0 if r else 0.0 for r in ranked]
+    best, unit = high + low, 100.0 / high
+    return [(best - c) * unit if r else 0.0 for c, r in zip(crowd, ranked, strict=True)]

@@ -62,16 +62,13 @@ def score(pod: PodInfo, world: World, nodes: Sequence[NodeInfo]) -> Scores | Non
     tolerations = [
         t for t in pod.spec.get("tolerations") or () if t.get("effect") in (None, "", SOFT)
     ]
-    tainted = {
-        node.name: float(
-            sum(t.get("effect") == SOFT and not tolerated(t, tolerations) for t in node.taints)
-        )
-        for node in nodes
-        if node.taints
-    }
-    if not any(tainted.values()):
+    if not any(node.taints for node in nodes):
         return None
-    return scaled({node.name: tainted.get(node.name, 0.0) for node in nodes}, reverse=True)
+    raw = [
+        float(sum(t.get("effect") == SOFT and not tolerated(t, tolerations) for t in node.taints))
+        for node in nodes
+    ]
+    return scaled(raw, reverse=True) if any(raw) else None
 
 
 SOFT = "PreferNoSchedule"

@@ -2,7 +2,7 @@
 
 A filter's `prepare(pod, world)` looks at the cluster once and answers a `Check` that is asked of
 each node, a `Refusal` when no node can do, or None when the filter has nothing to say about the
-pod. A score's `score(pod, world, nodes)` answers 0..100 per feasible node, or None for the same.
+pod. A score's `score(pod, world, nodes)` answers 0..100 for each node, or None where all are alike.
 """
 
 from bisect import bisect_left
@@ -195,7 +195,10 @@ class Memory:
         self._subjects: OrderedDict[Hashable, dict[str, tuple[NodeInfo, Any]]] = OrderedDict()
 
     def about(self, subject: Hashable) -> dict[str, tuple[NodeInfo, Any]]:
-        """What is known about a subject, by name of the node: the node then, and the finding."""
+        """What is known about a subject, by name of the node: the node then, and the finding.
+
+        A finding counts only if the node is still the same value.
+        """
         known = self._subjects.get(subject)
         if known is None:
             known = self._subjects[subject] = {}
@@ -255,15 +258,17 @@ Check = Callable[[NodeInfo], Sequence[str]]
 """Why a node cannot take the pod, in upstream's words; empty when it can."""
 
 Prepare = Callable[[PodInfo, World], "Check | Refusal | None"]
-Scores = Mapping[str, float]
+Scores = Sequence[float]
+"""One for each of the nodes asked about, in their order."""
+
 Score = Callable[[PodInfo, World, Sequence[NodeInfo]], "Scores | None"]
 
 
-def scaled(raw: Mapping[str, float], *, reverse: bool = False) -> Scores:
+def scaled(raw: Scores, *, reverse: bool = False) -> Scores:
     """`raw` brought to 0..100 by its highest value; `reverse` makes the lowest the best."""
-    top = max(raw.values(), default=0.0)
+    top = max(raw, default=0.0)
     if top <= 0:
-        return dict.fromkeys(raw, 100.0 if reverse else 0.0)
+        return [100.0 if reverse else 0.0] * len(raw)
     if reverse:
-        return {name: 100.0 - 100.0 * value / top for name, value in raw.items()}
-    return {name: 100.0 * value / top for name, value in raw.items()}
+        return [100.0 - 100.0 * value / top for value in raw]
+    return [100.0 * value / top for value in raw]
