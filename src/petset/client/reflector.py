@@ -20,6 +20,10 @@ BACKOFF_MAX_S = 10.0
 SILENCE_MAX_S = 300.0
 """A watch without any event, not even a bookmark, for so long is taken for dead."""
 
+HEARD_S = 1.0
+"""How exactly it is noted when a watch brought its last event: a timer per event costs more than
+taking it in."""
+
 LASTING = 5
 """Failures in a row (some 6 s) after which a warning is logged."""
 
@@ -72,12 +76,16 @@ class _Reflector:
         watch = self.client.watch(
             self.cache.resource, resource_version=self.version, fields=self.fields
         )
-        async with aclosing(watch):
+        time = asyncio.get_running_loop().time
+        heard = time()
+        async with aclosing(watch), asyncio.timeout(SILENCE_MAX_S) as silence:
             while True:
-                async with asyncio.timeout(SILENCE_MAX_S):
-                    event = await anext(watch, None)
+                event = await anext(watch, None)
                 if event is None:
                     return fruitful
+                if (now := time()) > heard + HEARD_S:
+                    heard = now
+                    silence.reschedule(now + SILENCE_MAX_S)
                 if event.type != "BOOKMARK":
                     self._slim(event.obj)
                     self.cache.apply(event.type, event.obj)
