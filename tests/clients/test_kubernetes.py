@@ -1,6 +1,7 @@
 """`kubernetes`: typed and dynamic, watches that resume, informers, leases as locks."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -211,11 +212,9 @@ def test_the_dynamic_client_finds_kinds_by_discovery(api: Any, tmp_path: Path) -
         body=config_map("two", {"a": "1"}), namespace=NS, field_manager="dyn"
     )
     assert applied.data.a == "1"
-    seen = []
-    for event in maps.watch(namespace=NS, timeout=20, label_selector="", resource_version=0):
-        seen.append(event["object"].metadata.name)
-        if {"one", "two"} <= set(seen):
-            break
+    with closing(maps.watch(namespace=NS, timeout=20, resource_version=0)) as told:
+        seen = [next(told)["object"].metadata.name for _ in range(3)]
+    assert set(seen) == {"one", "two", "kube-root-ca.crt"}
     maps.delete(name="one", namespace=NS)
     with pytest.raises(NotFoundError):
         maps.get(name="one", namespace=NS)
@@ -256,6 +255,7 @@ def test_leases_elect_one_leader(
         return cast(Any, leaderelection).LeaderElection(settings)
 
     one, two = candidate("one"), candidate("two")
+    monkeypatch.setattr(client.Configuration, "_default", None)
     assert [one.try_acquire_or_renew(), two.try_acquire_or_renew()] == [True, False]
     petset_cluster.faults.add(
         verb="update", resource="leases.coordination.k8s.io", status=409, times=1
@@ -264,6 +264,8 @@ def test_leases_elect_one_leader(
     lease = petset_cluster.get("leases.coordination.k8s.io", "leader")
     assert lease is not None
     assert lease["spec"]["holderIdentity"] == "one"
+    for who in (one, two):
+        who.election_config.lock.api_instance.api_client.close()
 
 
 def test_yaml_of_several_documents_is_made_at_once(api: Any, core: Any) -> None:
