@@ -45,10 +45,12 @@ class History:
 
     Attributes:
         compacted: events up to and including this revision are gone.
+        dropped_bytes: the size of all that is gone, since the history was made.
     """
 
     def __init__(self, compacted: int, *, bytes_max: int, age_max_s: float) -> None:
         self.compacted = compacted
+        self.dropped_bytes = 0
         self._bytes_max = bytes_max
         self._age_max_s = age_max_s
         self._bytes = 0
@@ -91,7 +93,9 @@ class History:
 
     def _drop_first(self) -> None:
         event = self._order.popleft()
-        self._bytes -= size_of(event)
+        size = size_of(event)
+        self._bytes -= size
+        self.dropped_bytes += size
         self._runs[resource_of(event.key)].drop_first()
         self.compacted = event.revision
 

@@ -37,6 +37,8 @@ HISTORY_BYTES_MAX = 16 * 1024 * 1024
 HISTORY_AGE_MAX_S = 300.0
 BATCH_MAX = 512
 """Writes committed together at most."""
+BATCH_BYTES_MAX = 4 * 1024 * 1024
+"""Bytes committed together, about: what a commit adds to the write-ahead log stays small."""
 
 
 class _Write(NamedTuple):
@@ -201,15 +203,18 @@ class Log:
         """Hand out the next job, if there is one: a repair, else a slice, else a commit."""
         self._scheduled = False
         self._busy = True
-        upto = self._compaction.due(self._history.compacted)
+        if not self._pending:
+            self._compaction.idle()
+        upto = self._compaction.due(self._history.compacted, self._history.dropped_bytes)
         if self._suspect is not None and (self._repair_due or self._pending):
             self._repair_due = False
             repair = partial(self._driver.restore, self._revision, self._suspect)
             self._worker.submit(repair, self._repaired)
         elif upto is not None:
-            self._worker.submit(partial(self._driver.compact, upto), partial(self._sliced, upto))
+            self._slice(upto)
         elif self._pending:
-            batch, self._pending = self._pending[:BATCH_MAX], self._pending[BATCH_MAX:]
+            size = self._batch_size()
+            batch, self._pending = self._pending[:size], self._pending[size:]
             commit = partial(self._driver.commit, [write.event for write in batch])
             self._worker.submit(commit, partial(self._ended, batch))
         else:
@@ -290,11 +295,28 @@ class Log:
             else:
                 self._waiters.append((revision, waiter))
 
-    def _sliced(self, upto: int, error: BaseException | None) -> None:
+    def _batch_size(self) -> int:
+        """How many of the pending writes are committed together."""
+        size = 0
+        for index, write in enumerate(self._pending[:BATCH_MAX]):
+            size += len(write.event.value)
+            if size > BATCH_BYTES_MAX:
+                return index + 1
+        return BATCH_MAX
+
+    def _slice(self, upto: int) -> None:
+        """Hand out a slice of compaction."""
+        more: list[bool] = []
+        done = partial(self._sliced, upto, self._history.dropped_bytes, more)
+        self._worker.submit(lambda: more.append(self._driver.compact(upto)), done)
+
+    def _sliced(
+        self, upto: int, dropped_bytes: int, more: Sequence[bool], error: BaseException | None
+    ) -> None:
         """A slice of compaction is over."""
         self._busy = False
         if error is None:
-            self._compaction.did(upto)
+            self._compaction.did(upto, dropped_bytes, roomy=more[0])
         else:
             self._compaction.failed()
             self._doubt(())

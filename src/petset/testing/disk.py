@@ -25,7 +25,7 @@ class Disk:
         self._honest = honest
         self._seen = MemoryDriver()
         self._synced = MemoryDriver()
-        self._tail: list[Callable[[MemoryDriver], None]] = []
+        self._tail: list[Callable[[MemoryDriver], object]] = []
         self._commits = 0
 
     def load(self, history_bytes: int) -> Loaded:
@@ -39,9 +39,10 @@ class Disk:
         if self._honest or self._commits % SYNC_EVERY == 0:
             self._sync()
 
-    def compact(self, upto: int) -> None:
+    def compact(self, upto: int) -> bool:
         """Let go of the history up to and including revision `upto`; synced with what follows."""
         self._do(lambda driver: driver.compact(upto))
+        return False
 
     def restore(self, revision: int, rows: Mapping[str, Item | None]) -> None:
         """Forget whatever happened after `revision`, and sync."""
@@ -56,7 +57,7 @@ class Disk:
         self._tail.clear()
         self._seen = self._synced.copy()
 
-    def _do(self, change: Callable[[MemoryDriver], None]) -> None:
+    def _do(self, change: Callable[[MemoryDriver], object]) -> None:
         change(self._seen)
         self._tail.append(change)
 

@@ -50,13 +50,13 @@ class FaultyDriver:
             self._driver.commit(events)
         _fail(fault)
 
-    def compact(self, upto: int) -> None:
+    def compact(self, upto: int) -> bool:
         """Let go of history, unless a fault is due."""
         self.calls.append("compact")
         fault = _next(self.compactions)
-        if fault is not Fault.REFUSED:
-            self._driver.compact(upto)
+        more = fault is not Fault.REFUSED and self._driver.compact(upto)
         _fail(fault)
+        return more
 
     def restore(self, revision: int, rows: Mapping[str, Item | None]) -> None:
         """Take back what a failed call left, unless a fault is due."""

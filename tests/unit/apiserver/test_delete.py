@@ -2,7 +2,7 @@
 
 import pytest
 
-from petset.apiserver.expire import sweep
+from petset.apiserver.expire import Expiry
 from tests.unit.apiserver.harness import (
     EPOCH,
     MAPS,
@@ -214,7 +214,8 @@ async def test_old_events_expire(server: Server) -> None:
     for name, stamp in stamps.items():
         event = {"metadata": {"name": name}, "involvedObject": about, "lastTimestamp": stamp}
         await server.make(events, event)
+    expiry = Expiry(server.store)
     # Neither is older than its own creation: an hour later both stay, the day after none does.
-    assert await sweep(server.store, EPOCH - 3600) == 0
-    assert await sweep(server.store, EPOCH + 86_400) == 2
+    assert await expiry.sweep(EPOCH - 3600) == 0
+    assert await expiry.sweep(EPOCH + 86_400) == 2
     assert (await server.get(events)).body["items"] == []

@@ -44,9 +44,10 @@ class MemoryDriver:
         self._events += events
         self._revision = events[-1].revision
 
-    def compact(self, upto: int) -> None:
+    def compact(self, upto: int) -> bool:
         """Let go of the history up to and including revision `upto`."""
         self._events = [event for event in self._events if event.revision > upto]
+        return False
 
     def restore(self, revision: int, rows: Mapping[str, Item | None]) -> None:
         """Forget whatever happened after `revision`."""

@@ -32,6 +32,10 @@ SQLITE_MIN = (3, 37)
 """First version with STRICT tables."""
 
 WAL_BYTES_MAX = 16 * 1024 * 1024
+FREE_PAGES_MAX = 2048
+"""So many pages (of 4 KiB) may lie free in the file: they are soon written to again."""
+GIVE_BACK_PAGES = 1024
+"""So many are given back to the file system at a time."""
 
 Synchronous = Literal["FULL", "NORMAL"]
 
@@ -120,17 +124,27 @@ class SqliteDriver:
             _write(db, APPEND, log)
             db.execute(SET_META, ("revision", events[-1].revision))
 
-    def compact(self, upto: int) -> None:
+    def compact(self, upto: int) -> bool:
         """Let go of the history up to and including revision `upto`. Raises DriverError.
 
-        Not synced: should it be lost, the rows are only let go of again.
+        Also makes the file smaller, a little at a time, when much of it is free; says whether
+        there is more to do. Not synced: should it be lost, it is only done again.
         """
         self._pragma("synchronous = NORMAL")
         try:
             with self._transaction() as db:
                 db.execute("DELETE FROM log WHERE rev <= ?", (upto,))
+            return self._give_back()
         finally:
             self._pragma(f"synchronous = {self._synchronous}")
+
+    def _give_back(self) -> bool:
+        before = self._pragma("freelist_count")
+        if before <= FREE_PAGES_MAX:
+            return False
+        self._script(f"PRAGMA incremental_vacuum({GIVE_BACK_PAGES})")
+        self._pragma("wal_checkpoint(PASSIVE)")  # which is when the file gets smaller
+        return FREE_PAGES_MAX < self._pragma("freelist_count") < before
 
     def restore(self, revision: int, rows: Mapping[str, Item | None]) -> None:
         """Make durable that nothing after `revision` happened. Raises DriverError."""
@@ -194,6 +208,7 @@ class SqliteDriver:
     def _open(self) -> sqlite3.Connection:
         db = self._connect(self._path)
         try:
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heard by new files only
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA synchronous = {self._synchronous}")
             db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
@@ -240,11 +255,22 @@ class SqliteDriver:
             except sqlite3.Error:
                 self._doubtful = True
 
-    def _pragma(self, text: str) -> None:
+    def _pragma(self, text: str) -> int:
+        """Run a pragma; the number that it answers, 0 where it answers none."""
         if self._db is None:
             raise DriverError(f"{self._path} is not open")
         try:
-            self._db.execute(f"PRAGMA {text}")
+            row = self._db.execute(f"PRAGMA {text}").fetchone()
+        except sqlite3.Error as error:
+            self._doubtful = True
+            raise DriverError(f"{self._path}: {error}") from error
+        return int(row[0]) if row else 0
+
+    def _script(self, text: str) -> None:
+        """Run a statement to its end: `execute` stops after one step of what answers no rows."""
+        assert self._db is not None
+        try:
+            self._db.executescript(text)
         except sqlite3.Error as error:
             self._doubtful = True
             raise DriverError(f"{self._path}: {error}") from error

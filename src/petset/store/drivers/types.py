@@ -44,8 +44,12 @@ class Driver(Protocol):
         """Make `events` durable, all or none. Raises DriverError, after which call `restore`."""
         ...
 
-    def compact(self, upto: int) -> None:
-        """Let go of the history up to and including revision `upto`. Raises DriverError."""
+    def compact(self, upto: int) -> bool:
+        """Let go of the history up to and including revision `upto`. Raises DriverError.
+
+        Also gives some of the room that is free back to the file system. Returns whether there is
+        more of it: then call again, with the same revision if no other is due.
+        """
         ...
 
     def restore(self, revision: int, rows: Mapping[str, Item | None]) -> None:
