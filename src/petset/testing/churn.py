@@ -5,7 +5,6 @@ large that goes again. Beside the writes runs a watch on what the store takes in
 """
 
 import asyncio
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from petset.api.meta import MutableObj, format_time
 from petset.apiserver import objects
 from petset.apiserver.expire import Expiry
+from petset.base.ids import Ids
 from petset.store.types import Event, Store
 
 TICK_S = 10.0
@@ -73,7 +73,7 @@ class Churn:
         self._directory = directory
         self._nodes = nodes
         self._pods = pods
-        self._rng = random.Random(nodes * 1000 + pods)  # noqa: S311 (no secret)
+        self._rng = Ids(nodes * 1000 + pods).rng
         self._expiry = Expiry(store)
         self._ticks = 0
         self._unsubscribe = store.subscribe("", self._count)
