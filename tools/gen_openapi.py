@@ -18,6 +18,7 @@ PATCHES = (
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
 )
+UNAUTHORIZED = {"401": {"description": "Unauthorized"}}
 OWN_TEXT = {
     QUANTITY: "A fixed-point number with a suffix: 500m, 2, 1Gi, 3e6.",
     INT_OR_STRING: "An integer or a string (a port's name, a percentage).",
@@ -221,8 +222,12 @@ class _Paths:
             "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": name},
         }
 
-    def answer(self, name: str) -> Json:
-        return {"200": {"description": "OK", "content": {JSON: {"schema": _link(name)}}}}
+    def answer(self, name: str, *more: str) -> Json:
+        """Answers of type `name`: status 200 and those in `more`; and 401."""
+        content = {JSON: {"schema": _link(name)}}
+        words = {"200": "OK", "201": "Created", "202": "Accepted"}
+        found = {s: {"description": words[s], "content": content} for s in ("200", *more)}
+        return {**found, **UNAUTHORIZED}
 
     def list(self) -> Json:
         group, version, kind = self.kind
@@ -262,7 +267,7 @@ class _Paths:
             **self.operation(action, kind, suffix),
             "parameters": [*WRITE, FORCE] if action == "patch" else WRITE,
             "requestBody": {"content": {t: {"schema": sent} for t in types}, "required": True},
-            "responses": self.answer(name),
+            "responses": self.answer(name, "201", *(["202"] if action == "post" else [])),
         }
 
     def delete(self, action: str, parameters: Any) -> Json:
@@ -271,12 +276,15 @@ class _Paths:
             **self.operation(action, self.kind),
             "parameters": parameters,
             "requestBody": {"content": sent},
-            "responses": self.answer(f"{META}.Status"),
+            "responses": self.answer(f"{META}.Status", *(["202"] if action == "delete" else [])),
         }
 
     def connect(self, kind: tuple[str, str, str], sub: Json) -> Json:
         item: Json = {"parameters": [NAME, *self.scope, *CONNECT[sub["name"]]]}
-        answer = {"200": {"description": "OK", "content": {"*/*": {"schema": {"type": "string"}}}}}
+        answer = {
+            "200": {"description": "OK", "content": {"*/*": {"schema": {"type": "string"}}}},
+            **UNAUTHORIZED,
+        }
         for verb in sub["verbs"]:
             method = {"create": "post", "update": "put"}.get(verb, verb)
             action = "get" if sub["name"] == "log" else "connect"

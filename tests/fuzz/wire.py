@@ -118,7 +118,7 @@ async def edge_bytes() -> AsyncIterator[Round]:
                 duplex.write(data.upper())
 
         async def handler(request: Request) -> Reply:
-            if "upgrade" in request.headers.get("connection", "").lower():
+            if request.wants_upgrade:
                 return Upgrade(shout)
             return await server.app.dispatch(replace(request, peer=ADMIN))
 

@@ -15,7 +15,15 @@ from petset.api.errors import StatusError, bad_request
 from petset.api.kind import Behaviour
 from petset.api.meta import Obj
 from petset.apiserver.call import Call
-from petset.apiserver.negotiate import JSON, YAML, Format, accepts_gzip, wants_indent
+from petset.apiserver.negotiate import (
+    JSON,
+    OTHER,
+    YAML,
+    Format,
+    accepts_gzip,
+    choose,
+    wants_indent,
+)
 from petset.base.http import Response
 
 Include = Literal["Metadata", "Object", "None"]
@@ -23,6 +31,8 @@ JSON_HEADERS = (("Content-Type", JSON),)
 YAML_HEADERS = (("Content-Type", YAML),)
 GZIP_HEADERS = (("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
 GZIP_MIN_BYTES = 128 * 1024
+YAML_MAX_BYTES = 128 * 1024
+"""JSON of up to this size is written anew as YAML."""
 
 
 def status_answer(error: StatusError) -> Response:
@@ -86,25 +96,48 @@ def include_of(call: Call) -> Include:
 def encoded(call: Call, body: bytes, status: int) -> Response:
     """JSON that is encoded already, in the form in which the client wants to read it."""
     request = call.request
+    headers = JSON_HEADERS
     if call.format.media == YAML:
-        return Response(status, YAML_HEADERS, to_yaml(orjson.loads(body)))
-    if wants_indent(request.param("pretty"), call.agent):
+        body, headers = to_yaml(body), YAML_HEADERS
+    elif wants_indent(request.param("pretty"), call.agent):
         body = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2) + b"\n"
     if len(body) > GZIP_MIN_BYTES and accepts_gzip(request.headers.get("accept-encoding", "")):
         packed = gzip.compress(body, 1, mtime=0)
-        return Response(status, (*JSON_HEADERS, *GZIP_HEADERS), packed)
-    return Response(status, JSON_HEADERS, body)
+        return Response(status, (*headers, *GZIP_HEADERS), packed)
+    return Response(status, headers, body)
 
 
-def to_yaml(obj: Any) -> bytes:
-    """`obj` as YAML. The YAML library is loaded on first use: hardly any client asks for it."""
+def to_yaml(body: bytes) -> bytes:
+    """JSON as YAML. The YAML library is loaded on first use: hardly any client asks for it.
+
+    It writes a megabyte in a second: what is large stays JSON, which is YAML in flow style.
+    """
+    if len(body) > YAML_MAX_BYTES:
+        return orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2) + b"\n"
     yaml = importlib.import_module("yaml")
-    text: str = yaml.safe_dump(obj, sort_keys=False, default_flow_style=False)
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: str = yaml.dump(
+        orjson.loads(body), Dumper=dumper, sort_keys=False, default_flow_style=False
+    )
     return text.encode()
+
+
+def negotiated(reply: Response, accept: str) -> Response:
+    """A Status in YAML, where that is what the client reads."""
+    if "yaml" not in accept or ("Content-Type", JSON) not in reply.headers:
+        return reply
+    try:
+        if choose(accept, OTHER).media != YAML:
+            return reply
+    except StatusError:
+        return reply
+    assert isinstance(reply.body, bytes)
+    headers = [YAML_HEADERS[0] if pair == JSON_HEADERS[0] else pair for pair in reply.headers]
+    return Response(reply.status, headers, to_yaml(reply.body))
 
 
 def plain(body: Any, call_format: Format, *, status: int = 200) -> Response:
     """A body that is no stored object, in JSON or YAML."""
     if call_format.media == YAML:
-        return Response(status, YAML_HEADERS, to_yaml(body))
+        return Response(status, YAML_HEADERS, to_yaml(orjson.dumps(body)))
     return Response(status, JSON_HEADERS, orjson.dumps(body))

@@ -127,7 +127,7 @@ class App:
         try:
             reply = await self._serve(request, trail)
         except (StatusError, StoreError, NotFoundPathError) as error:
-            reply = failure(error)
+            reply = answer.negotiated(failure(error), request.headers.get("accept", ""))
         except Exception as error:
             _log.exception("bug: %s %s failed", request.method, request.path)
             self.metrics.bugs.inc()

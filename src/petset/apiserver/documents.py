@@ -14,6 +14,7 @@ from petset.base.http import Request, Response
 
 OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 YEAR_S = 365 * 86_400
+_OF_BODIES = ("Content-Type", "Content-Encoding")
 
 
 def aggregated_version(accept: str) -> str:
@@ -51,9 +52,10 @@ def _tagged(
     request: Request, headers: Sequence[tuple[str, str]], body: bytes, tag: str
 ) -> Response:
     """The answer, or 304 without a Content-Type when the client has it already."""
-    known = [text.strip() for text in request.headers.get("if-none-match", "").split(",")]
+    given = request.headers.get("if-none-match", "").split(",")
+    known = [text.strip().removeprefix("W/") for text in given]
     if tag in known or "*" in known:
-        return Response(304, [(k, v) for k, v in headers if k != "Content-Type"])
+        return Response(304, [(k, v) for k, v in headers if k not in _OF_BODIES])
     return Response(200, headers, body)
 
 

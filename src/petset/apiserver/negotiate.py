@@ -1,5 +1,6 @@
 """Content negotiation: which form of answer a client gets, which bodies it may send."""
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,6 +13,8 @@ MADE = (JSON, YAML)
 META_GROUP = "meta.k8s.io"
 PLAIN_ACCEPTS = frozenset({"", "*/*", JSON, "application/json, */*", "application/json,*/*"})
 INDENTING_AGENTS = ("curl", "Wget", "Mozilla/5.0")
+
+_QUALITY = re.compile(r"0(\.[0-9]*)?|1(\.0*)?")
 
 OBJECT, LIST, WATCH, OTHER = "object", "list", "watch", "other"
 FORMS = {
@@ -65,10 +68,7 @@ def _clause(text: str) -> Clause:
     for item in rest:
         key, _, value = item.partition("=")
         if key.strip() == "q":
-            try:
-                quality = float(value)
-            except ValueError:
-                quality = 0.0
+            quality = float(value) if _QUALITY.fullmatch(value.strip()) else 0.0
         else:
             params.append((key.strip(), value.strip().strip('"')))
     return Clause(media.lower(), tuple(params), quality)
@@ -116,12 +116,12 @@ def wants_indent(pretty: str, agent: str) -> bool:
 
 
 def accepts_gzip(header: str) -> bool:
-    """Whether Accept-Encoding allows gzip."""
-    for text in header.split(","):
-        name, _, params = text.strip().partition(";")
-        if name in ("gzip", "*"):
-            return params.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False
+    """Whether Accept-Encoding allows gzip, and does not want the answer as it is any more."""
+    if not header:
+        return False
+    wanted = {c.media: c.quality for c in (_clause(t) for t in header.split(","))}
+    quality = wanted.get("gzip", wanted.get("*", 0.0))
+    return quality > 0 and quality >= wanted.get("identity", 0.0)
 
 
 def content_type(header: str) -> str:

@@ -5,7 +5,7 @@ Invariant: a write never blocks, and never raises because the peer is gone.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 HIGH_WATER = 256 * 1024
 """Bytes waiting in one direction before that direction is held back."""
@@ -75,6 +75,14 @@ def close_within(transport: asyncio.Transport, seconds: float) -> None:
         asyncio.get_running_loop().call_later(seconds, transport.abort)
 
 
+def cut(data: bytes, size: int) -> Sequence[bytes | memoryview]:
+    """Much data in views of `size` bytes, less as it is."""
+    if len(data) <= 2 * size:
+        return (data,)
+    view = memoryview(data)
+    return [view[i : i + size] for i in range(0, len(data), size)]
+
+
 class StreamWriter:
     """The Writer of an answer in pieces. Each write leaves at once as one chunk.
 
@@ -117,8 +125,8 @@ class StreamWriter:
         await self._gate.wait_lost()
 
     def end(self) -> None:
-        """Send the last chunk."""
-        if self.closed:
+        """Send the last chunk, also to a peer that only sends no more."""
+        if self._ended or self._transport.is_closing():
             return
         self._ended = True
         if self._chunked:

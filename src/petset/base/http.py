@@ -64,6 +64,12 @@ class Request:
                 return value
         return default
 
+    @property
+    def wants_upgrade(self) -> bool:
+        """Whether the client asks for another protocol on this connection."""
+        words = self.headers.get("connection", "").lower().split(",")
+        return "upgrade" in self.headers and "upgrade" in (word.strip() for word in words)
+
     def params(self, name: str) -> list[str]:
         """All values of query parameter `name`."""
         return [value for key, value in self.query if key == name]

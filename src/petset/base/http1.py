@@ -6,9 +6,9 @@ Invariant: at most one request of a connection is being answered; the others wai
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
-from petset.base.duplex import HIGH_WATER, Gate, RawDuplex, StreamWriter, close_within
+from petset.base.duplex import HIGH_WATER, Gate, RawDuplex, StreamWriter, close_within, cut
 from petset.base.http import (
     AtOnce,
     CutError,
@@ -76,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._ended = False
         self._tls = False
         self._streaming = False
+        self._lost = False
         self._repeats = Repeats()
         self._early: list[bytes] = []
         self._early_bytes = 0
@@ -178,6 +179,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """From the transport."""
+        self._lost = True
         self._gate.lose()
         if self._timer is not None:
             self._timer.cancel()
@@ -202,7 +204,7 @@ class Connection(asyncio.Protocol):
 
     def _close(self) -> None:
         """Close when the peer has taken what was written, or has had its time for that."""
-        if not self._gate.lost:
+        if not self._lost:
             close_within(self._transport, self._limits.stall_s)
 
     def abort(self) -> None:
@@ -282,6 +284,9 @@ class Connection(asyncio.Protocol):
     async def _work(self) -> None:
         try:
             await self._answer_all()
+        except asyncio.CancelledError:
+            self._close()
+            raise
         finally:
             self._task = None
         self._rest()
@@ -378,10 +383,10 @@ class Connection(asyncio.Protocol):
             await self._drain_or_cut()
 
     async def _send_pieces(self, pieces: Sequence[bytes]) -> None:
-        batch: list[bytes] = []
+        batch: list[bytes | memoryview] = []
         size = 0
         for piece in pieces:
-            for part in _cut(piece):
+            for part in cut(piece, PIECE_BYTES):
                 batch.append(part)
                 size += len(part)
                 if size >= PIECE_BYTES:
@@ -491,10 +496,3 @@ def _length(reply: Response, incoming: Incoming) -> int | str:
             if name.lower() == "content-length" and value.isdecimal():
                 return value
     return size
-
-
-def _cut(piece: bytes) -> Sequence[Any]:
-    if len(piece) <= 2 * PIECE_BYTES:
-        return (piece,)
-    view = memoryview(piece)
-    return [view[i : i + PIECE_BYTES] for i in range(0, len(piece), PIECE_BYTES)]

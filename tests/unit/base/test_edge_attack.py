@@ -247,8 +247,9 @@ async def test_dripping_before_a_request_is_idling() -> None:
         peer = await f.connect()
         peer.send(GET)
         await peer.answer()
-        while not peer.reader.at_eof():
-            peer.send(b"\r\n")
+        while f.edge.connections:
+            if not peer.writer.is_closing():
+                peer.send(b"\r\n")
             await asyncio.sleep(0.01)
 
 
@@ -514,6 +515,29 @@ async def test_a_broken_request_behind_a_stream_waits_for_its_end() -> None:
         assert await peer.chunk() == b"two"
         assert await peer.chunk() == b""
         assert (await peer.answer()).status == 400
+
+
+@pytest.mark.parametrize("quick", [True, False])
+async def test_a_stream_to_a_peer_that_sends_no_more_ends_whole_and_the_connection_closes(
+    quick: bool,
+) -> None:
+    async def run(writer: Writer) -> None:
+        writer.write(b"one")
+        while not (quick and writer.closed):
+            await asyncio.sleep(0.001)
+
+    async def handler(request: Request) -> Reply:
+        return Stream(run)
+
+    async with front(handler) as f:
+        peer = await f.connect()
+        peer.send(GET + b"nonsense\r\n\r\n")
+        await peer.head()
+        assert await peer.chunk() == b"one"
+        peer.writer.write_eof()
+        assert await peer.rest() == b"0\r\n\r\n"
+        while f.edge.connections:
+            await asyncio.sleep(0.01)
 
 
 async def test_requests_behind_a_gone_peer_are_not_handled() -> None:

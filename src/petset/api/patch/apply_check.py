@@ -45,7 +45,8 @@ def _refused(config: Obj, faults: list[str]) -> StatusError:
 
 def gvk(config: Obj) -> str:
     """Group, version and kind as upstream prints them: `apps/v1, Kind=Deployment`."""
-    version = config.get("apiVersion") or ""
+    version = config.get("apiVersion")
+    version = version if isinstance(version, str) else ""
     if "/" not in version:
         version = f"/{version}"
     return f"{version}, Kind={config.get('kind') or ''}"

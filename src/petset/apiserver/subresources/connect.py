@@ -55,7 +55,7 @@ def _streams(request: Request) -> list[tuple[str, str]]:
 
 
 def _check_upgrade(request: Request) -> None:
-    if "upgrade" not in request.headers.get("connection", "").lower():
+    if not request.wants_upgrade:
         raise bad_request("Upgrade request required")
 
 

@@ -1,0 +1,19 @@
+"""schemathesis for some seconds; `python -m tests.fuzz.schema` goes on for as long as asked."""
+
+import time
+
+import pytest
+
+from tests.fuzz import schema
+
+SECONDS = 15
+DOCUMENTS = ["api/v1", "apis/apps/v1", "apis/coordination.k8s.io/v1", "apis/policy/v1"]
+
+
+@pytest.mark.slow
+def test_calls_drawn_from_the_documents_find_no_error_of_the_server() -> None:
+    with schema.server() as address:
+        until_s = time.monotonic() + SECONDS
+        report = schema.run(address, DOCUMENTS, number=1, until_s=until_s)
+    assert not report.found, "\n".join(report.found)
+    assert report.statuses.total() > 0
