@@ -14,10 +14,14 @@ from petset.reconcile.context import Context
 from petset.reconcile.loop import Controller
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
-LEGACY_MANY = 100
-LEGACY_REST_S = 0.001
-"""Endpoints of so many pods rest so long for each pod between writes: the object is written whole,
-whatever has changed, and who is in a hurry reads slices."""
+MANY = 50
+"""Services of so many pods wait for more changes of pods before they are planned."""
+
+BATCH_S = 0.05
+LEGACY_REST_S = 0.005
+LEGACY_REST_MAX_S = 2.0
+"""The Endpoints of such services rest so long for each pod between writes: the object is written
+whole, whatever has changed, and who is in a hurry reads slices."""
 
 _SERVICE = "service-key"
 _FIRST = "first-selected-label"
@@ -51,7 +55,7 @@ class EndpointSlices(Controller[Observed]):
 
         def on_pod(old: Obj | None, new: Obj | None) -> None:
             for key in self._services_of(old, new):
-                queue.add(key)
+                queue.add_after(key, BATCH_S if len(self._members.get(key, ())) >= MANY else 0.0)
 
         def on_slice(old: Obj | None, new: Obj | None) -> None:
             for key in {*service_keys(old or {}), *service_keys(new or {})}:
@@ -99,8 +103,9 @@ class EndpointSlices(Controller[Observed]):
 
     def finish(self, key: str, seen: Observed) -> None:
         """The plan went through."""
-        if not seen.legacy_wait_s and len(seen.pods) >= LEGACY_MANY:
-            self._legacy_at[key] = _now() + len(seen.pods) * LEGACY_REST_S
+        if not seen.legacy_wait_s and len(seen.pods) >= MANY:
+            rest = min(LEGACY_REST_MAX_S, len(seen.pods) * LEGACY_REST_S)
+            self._legacy_at[key] = _now() + rest
 
     def _services_of(self, old: Obj | None, new: Obj | None) -> set[str]:
         """Services that a change of a pod matters to; notes which ones select it from now on."""

@@ -70,15 +70,20 @@ class NodeLife(Controller[Observed]):
         if node is None:
             self._renewed.pop(name, None)
             return None
-        now = asyncio.get_running_loop().time()
-        signs = self._signs_of_life(node)
-        seen = self._renewed.get(name)
-        if seen is None or seen[0] != signs:
-            seen = self._renewed[name] = (signs, now)
         reported = meta.condition_of(node, "Ready") is not None
         config = self._config
         grace_s = config.node_grace_s if reported else config.node_startup_grace_s
-        return ObservedNode(node, self._pods.by_index(_NODE, name), now - seen[1], grace_s)
+        pods = self._pods.by_index(_NODE, name)
+        return ObservedNode(node, pods, self._silence_s(node), grace_s)
+
+    def _silence_s(self, node: Obj) -> float:
+        """How long ago the node last showed signs of life; new ones are noted."""
+        now = asyncio.get_running_loop().time()
+        signs, name = self._signs_of_life(node), meta.name_of(node)
+        seen = self._renewed.get(name)
+        if seen is None or seen[0] != signs:
+            seen = self._renewed[name] = (signs, now)
+        return now - seen[1]
 
     def _signs_of_life(self, node: Obj) -> tuple[object, ...]:
         lease = self._leases.get(LEASE_NAMESPACE, meta.name_of(node)) or {}
@@ -126,8 +131,14 @@ class NodeLife(Controller[Observed]):
 
     def _on_lease(self, queue: Queue, old: Obj | None, new: Obj | None) -> None:
         lease = new or old or {}
-        if meta.namespace_of(lease) == LEASE_NAMESPACE:
-            queue.add(f"node/{meta.name_of(lease)}")
+        if meta.namespace_of(lease) != LEASE_NAMESPACE:
+            return
+        name = meta.name_of(lease)
+        node = self._nodes.get("", name)
+        if new is not None and name in self._renewed and node and _is_well(node):
+            self._silence_s(node)  # noted; the node is looked at again when its grace would be over
+        else:
+            queue.add(f"node/{name}")
 
     def _on_pod(self, queue: Queue, old: Obj | None, new: Obj | None) -> None:
         if new is None:
@@ -142,6 +153,11 @@ def node_names(pod: Obj) -> Iterable[str]:
     """Index: the node that a pod is on."""
     name = (pod.get("spec") or {}).get("nodeName")
     return (name,) if name else ()
+
+
+def _is_well(node: Obj) -> bool:
+    """Whether a renewed lease changes nothing about the node."""
+    return meta.is_condition_true(node, "Ready") and not taints.of(node)
 
 
 def _concerns_pods(node: Obj) -> tuple[object, ...]:
