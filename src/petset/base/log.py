@@ -67,3 +67,14 @@ def setup(form: Format = "text", *, level: str = "INFO", stream: IO[str] | None 
     root.addHandler(handler)
     root.setLevel(level.upper())
     logging.captureWarnings(capture=True)
+    _forget_unused()
+
+
+def _forget_unused() -> None:
+    """Records need not know what no line shows: where they were made is most of their cost.
+
+    The switches are those that the library's documentation names for this ("Optimization").
+    """
+    logging._srcfile = None
+    for name in ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks"):
+        setattr(logging, name, False)

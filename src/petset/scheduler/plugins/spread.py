@@ -29,6 +29,9 @@ from petset.scheduler.plugins.types import (
 SKEWED = "node(s) didn't match pod topology spread constraints"
 UNLABELLED = "node(s) didn't match pod topology spread constraints (missing required label)"
 
+DEFAULTS = ((HOSTNAME, 3), (ZONE, 5))
+"""Label and greatest skew of the constraints that pods of a controller have if they name none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
@@ -134,8 +137,9 @@ def score(pod: PodInfo, world: World, nodes: Sequence[NodeInfo]) -> Scores | Non
     defaults = not soft and not pod.spec.get("topologySpreadConstraints")
     if defaults and pod.owner_uid:
         soft = [
-            Constraint(HOSTNAME, 3, owner_uid=pod.owner_uid),
-            Constraint(ZONE, 5, owner_uid=pod.owner_uid),
+            Constraint(key, max_skew, owner_uid=pod.owner_uid)
+            for key, max_skew in DEFAULTS
+            if world.nodes.labelled[key]
         ]
     if not soft:
         return None

@@ -115,10 +115,12 @@ class Nodes(Sequence[NodeInfo]):
 
     Attributes:
         picky: by name, the nodes with pods that have affinity terms of their own.
+        labelled: how many nodes have each label of `SPREAD_KEYS`.
     """
 
     def __init__(self, infos: Iterable[NodeInfo] = ()) -> None:
         self.picky: dict[str, NodeInfo] = {}
+        self.labelled: Counter[str] = Counter()
         self._infos: list[NodeInfo] = []
         self._names: list[str] = []
         self._owned: dict[tuple[str, str], Counter[str]] = {}
@@ -172,10 +174,11 @@ class Nodes(Sequence[NodeInfo]):
         return self._owned.get((uid, key), {})
 
     def _count(self, info: NodeInfo, sign: int) -> None:
-        for key in SPREAD_KEYS if info.owned else ():
+        for key in SPREAD_KEYS:
             value = info.labels.get(key)
             if value is None:
                 continue
+            self.labelled[key] += sign
             for uid, count in info.owned.items():
                 places = self._owned.setdefault((uid, key), Counter())
                 places[value] += sign * count
