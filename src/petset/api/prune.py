@@ -13,6 +13,9 @@ from petset.api.meta import MutableObj
 
 Pruner = Callable[[Any], Any]
 
+KEPT_LENGTH_MAX = 256
+"""Longer texts are not remembered."""
+
 
 def prune(type_name: str, obj: Mapping[str, Any]) -> MutableObj:
     """A copy of `obj` that fits `type_name`. Values of a wrong type are copied as they are."""
@@ -113,6 +116,8 @@ def _same(value: Any) -> Any:
 
 
 def _quantity(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > KEPT_LENGTH_MAX:
+        return _quantity_text.__wrapped__(value)
     return _quantity_text(value) if isinstance(value, str | int | float) else copy(value)
 
 

@@ -22,6 +22,7 @@ _WRONG_SUFFIX = "unable to parse quantity's suffix"
 _SHAPE = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?([eEinumkKMGTP]*[-+]?[0-9]*)", re.ASCII)
 _EXPONENT = re.compile(r"[eE][-+]?[0-9]+", re.ASCII)
 
+_KEPT_LENGTH_MAX = 256
 DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _DECIMAL_SUFFIX = {power: suffix for suffix, power in DECIMAL.items()}
@@ -100,8 +101,12 @@ def whole(text: object) -> int:
     return parse(text).whole
 
 
-@functools.lru_cache(maxsize=4096)
 def _parse(text: str) -> Quantity:
+    return _kept(text) if len(text) <= _KEPT_LENGTH_MAX else _kept.__wrapped__(text)
+
+
+@functools.lru_cache(maxsize=4096)
+def _kept(text: str) -> Quantity:
     match = _SHAPE.fullmatch(text.strip())
     if match is None or not text.strip():
         raise ValueError(_WRONG_FORMAT)

@@ -7,6 +7,8 @@ import re
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
+LENGTH_MAX = 64
+"""No time is longer."""
 _CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
@@ -32,9 +34,13 @@ def canonical_micro(text: str) -> str:
     return f"{moment.isoformat()}.{fraction[:6]:0<6}Z"
 
 
-@functools.lru_cache(maxsize=4096)
 def _parse(text: str) -> tuple[datetime.datetime, str] | None:
     """The moment in UTC, in whole seconds and without zone, and the digits after its point."""
+    return _kept(text) if len(text) <= LENGTH_MAX else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _kept(text: str) -> tuple[datetime.datetime, str] | None:
     match = _TIME.fullmatch(text)
     if match is None:
         return None

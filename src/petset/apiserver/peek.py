@@ -12,6 +12,7 @@ import orjson
 from petset.api.meta import Obj
 
 DECODED_MAX = 128
+DECODED_BYTES_MAX = 32 * 1024
 """Decoded objects remembered: one event is looked at by every group of watchers."""
 
 _TEXTS = b"name|generateName|namespace|uid|resourceVersion|creationTimestamp|deletionTimestamp"
@@ -24,9 +25,13 @@ _LABELS = re.compile(
 """The head of a stored object as far as its labels, whose keys and values hold no braces."""
 
 
-@lru_cache(maxsize=DECODED_MAX)
 def decoded(value: bytes) -> Obj:
     """The object of `value`, shared by all who ask: not to be changed."""
+    return _kept(value) if len(value) <= DECODED_BYTES_MAX else _kept.__wrapped__(value)
+
+
+@lru_cache(maxsize=DECODED_MAX)
+def _kept(value: bytes) -> Obj:
     obj: Obj = orjson.loads(value)
     return obj
 

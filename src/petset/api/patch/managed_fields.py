@@ -16,6 +16,8 @@ from petset.api import schema
 from petset.api.patch.fieldset import LEAF, SELF, Fields, key_of, member, union, value_of
 
 ATOM, STRUCT, MAP, KEYED, SET = range(5)
+KEPT_LENGTH_MAX = 256
+"""Longer texts are not remembered."""
 
 KEY_DEFAULTS: Mapping[tuple[str, str], str] = {
     ("ContainerPort", "protocol"): "TCP",
@@ -149,8 +151,12 @@ def element_name(shape: Shape, element: Any) -> str:
     return key_of(found)
 
 
-@functools.lru_cache(maxsize=8192)
 def _single(key: str, value: str) -> str:
+    return _kept(key, value) if len(value) <= KEPT_LENGTH_MAX else key_of({key: value})
+
+
+@functools.lru_cache(maxsize=8192)
+def _kept(key: str, value: str) -> str:
     return key_of({key: value})
 
 

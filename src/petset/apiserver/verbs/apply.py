@@ -89,7 +89,8 @@ def read_config(call: Call, kind: Resource) -> Config:
 def _read(raw: bytes, schema: str, where: tuple[str, str, str, str], looks: bool) -> Config:
     kind = _KINDS[schema]
     sent, twice = _parse(raw, looks)
-    version, name = sent.get("apiVersion") or "", sent.get("kind") or ""
+    version, name = sent.get("apiVersion"), sent.get("kind")
+    version = version if isinstance(version, str) else ""
     if name != kind.kind or version.rpartition("/")[0] != kind.group:
         raise bad_request(f"invalid object type: {apply_check.gvk(sent)}")
     if version != kind.api_version:
