@@ -4,8 +4,10 @@
   one at a time; a Ready pod is rolled only for another template, at or above the partition, within
   the budget, not while paused, not with OnDelete.
 - Claims are deleted by the garbage collector only, and only where a retention policy says so.
-- Volumes are deleted only when their claim is gone.
-- Pods are forced away only from nodes that are gone or out of service.
+- Volumes are deleted only when their claim is gone; a claim never gets another volume, and a volume
+  in use never another claim.
+- Pods are forced away only from nodes that are gone or out of service, and evicted from tainted
+  ones; the garbage collector takes only those whose set is gone or does not ask for order.
 - Evictions leave as many healthy pods as the budget wants.
 """
 
@@ -19,15 +21,19 @@ from petset.api import meta
 from petset.api.apps.v1 import setoptions
 from petset.api.meta import Obj
 from petset.controllers.nodelife import taints
-from petset.controllers.statefulset import identity, rollout
+from petset.controllers.statefulset import identity
 from petset.controllers.statefulset.spec import Spec, read
 from petset.reconcile import podtemplate
+from petset.store.types import Event
 from petset.testing.breakable import BreakableWorld
 from petset.testing.past import Past, is_well, pod_key
 from petset.testing.wire import Asked
 
 SETS, BUDGETS = "statefulsets.apps", "poddisruptionbudgets.policy"
 CLAIMS, VOLUMES = "persistentvolumeclaims", "persistentvolumes"
+
+_BINDINGS = {CLAIMS: ("spec", "volumeName"), VOLUMES: ("spec", "claimRef", "uid")}
+"""What a claim or volume is bound to."""
 
 
 class Judge:
@@ -40,6 +46,7 @@ class Judge:
         self._evictions: set[str] = set()
         self._own: set[str] = set()
         world.asked.append(self._on_asked)
+        world.listeners.append(self._on_events)
 
     def _fault(self, text: str) -> None:
         self._faults.append(f"{asyncio.get_running_loop().time():.3f} {text}")
@@ -50,6 +57,16 @@ class Judge:
         if rule is not None:
             rule(asked, parts)
 
+    def _on_events(self, events: Sequence[Event]) -> None:
+        """Claims and volumes are bound once and for all."""
+        for event in events:
+            path = _BINDINGS.get(event.key.partition("/")[0])
+            if path is None or event.previous is None:
+                continue
+            before, after = (_at(orjson.loads(v), path) for v in (event.previous, event.value))
+            if before and after and before != after:
+                self._fault(f"{event.key} was bound to {before} and is bound to {after}")
+
     def _rule(
         self, asked: Asked, parts: Sequence[str]
     ) -> Callable[[Asked, Sequence[str]], None] | None:
@@ -58,7 +75,11 @@ class Judge:
         if asked.method != "DELETE" or asked.who in ("kubernetes-admin", "scheduler"):
             return None
         if parts[-2] == "pods":
-            return {"statefulset": self._taken_down, "nodelife": self._forced}.get(asked.who)
+            return {
+                "statefulset": self._taken_down,
+                "nodelife": self._forced,
+                "garbage": self._collected,
+            }.get(asked.who)
         return {CLAIMS: self._claim_deleted, VOLUMES: self._volume_deleted}.get(parts[-2])
 
     # -- StatefulSets: making ---------------------------------------------------------------------
@@ -168,7 +189,7 @@ class Judge:
             if spec.ordered and not well:
                 return f"{identity.pod_name(spec.name, other)} is not Ready"
             down += not (well and self._is_kept(spec, other))
-        budget = rollout.budget_of(spec)
+        budget = _budget(spec)
         return f"{down} others are down, the budget is {budget}" if down >= budget else ""
 
     def _was_well(self, spec: Spec, ordinal: int, since: float) -> bool:
@@ -218,17 +239,32 @@ class Judge:
 
     def _forced(self, asked: Asked, parts: Sequence[str]) -> None:
         options = orjson.loads(asked.body) if asked.body else {}
-        if options.get("gracePeriodSeconds") != 0:
-            return
+        forced = options.get("gracePeriodSeconds") == 0
+        why = _is_lost if forced else _is_tainted
         since = self._past.since("pods", "nodes")
         for pod in self._past.states(pod_key(parts[-3], parts[-1]), since):
             node = ((pod or {}).get("spec") or {}).get("nodeName")
             if not node or pod is None or podtemplate.is_finished(pod):
                 return
-            states = self._past.states(f"nodes//{node}", since)
-            if any(state is None or _out_of_service(state) for state in states):
+            if any(map(why, self._past.states(f"nodes//{node}", since))):
                 return
-        self._fault(f"{parts[-3]}/{parts[-1]} is forced away although its node is there")
+        words = "is forced away" if forced else "is evicted"
+        self._fault(f"{parts[-3]}/{parts[-1]} {words} although its node is there")
+
+    def _collected(self, asked: Asked, parts: Sequence[str]) -> None:
+        """The garbage collector takes pods of sets that are gone, or go without order."""
+        pod = self._past.now(pod_key(parts[-3], parts[-1]))
+        owner = meta.controller_of(pod or {}) or {}
+        if owner.get("kind") != "StatefulSet":
+            return
+        key = f"{SETS}/{parts[-3]}/{owner.get('name')}"
+        for found in self._past.states(key, self._past.since("pods", SETS)):
+            if found is None or meta.uid_of(found) != owner.get("uid"):
+                return
+            held = setoptions.FINALIZER in (found["metadata"].get("finalizers") or ())
+            if meta.is_deleting(found) and not held:
+                return
+        self._fault(f"{parts[-3]}/{parts[-1]} is collected although its set is there")
 
     def evicted(self, pod: Obj) -> None:
         """An eviction of `pod`, as it was before, was granted."""
@@ -266,6 +302,19 @@ class Judge:
         return min(found, default=0)
 
 
+def _budget(spec: Spec) -> int:
+    """How many pods may be down: a percentage is rounded down, at least one."""
+    value = str(spec.max_unavailable)
+    number = spec.replicas * int(value[:-1]) // 100 if value.endswith("%") else int(value)
+    return max(1, number)
+
+
+def _at(obj: Obj, path: Sequence[str]) -> object:
+    for name in path:
+        obj = obj.get(name) or {}
+    return obj
+
+
 def _least(spec: Obj, expected: int, scale: int) -> int:
     """How many healthy pods a budget wants."""
     least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
@@ -286,8 +335,12 @@ def _orphan(pod: Obj | None) -> bool:
     return pod is not None and meta.controller_of(pod) is None and is_well(pod)
 
 
-def _out_of_service(node: Obj) -> bool:
-    return any(taint.get("key") == taints.OUT_OF_SERVICE for taint in taints.of(node))
+def _is_lost(node: Obj | None) -> bool:
+    return node is None or any(t.get("key") == taints.OUT_OF_SERVICE for t in taints.of(node))
+
+
+def _is_tainted(node: Obj | None) -> bool:
+    return node is None or any(t.get("effect") == taints.NO_EXECUTE for t in taints.of(node))
 
 
 def _same_template(spec: Spec, pod: Obj) -> bool:

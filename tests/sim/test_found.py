@@ -1,0 +1,53 @@
+"""Bugs that histories have found, each as the shortest story that showed it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from petset.client.transport import TransportError
+from petset.testing.breakable import BreakableWorld
+from petset.testing.clock import run_virtual
+
+
+def tell(story: Callable[[BreakableWorld], Awaitable[None]], **settings: Any) -> None:
+    async def main() -> None:
+        async with BreakableWorld(nodes=0, **settings) as world:
+            await story(world)
+            assert not world.losses
+
+    run_virtual(main())
+
+
+def test_a_patch_that_changes_nothing_is_not_answered_with_what_power_loss_takes_back() -> None:
+    """Seed 4: the answer showed another client's write that was not on the disk yet."""
+
+    async def story(world: BreakableWorld) -> None:
+        await world.apply("{kind: ConfigMap, apiVersion: v1, metadata: {name: one}}")
+        world._spindle.delay_max_s = 1.0
+        patch = {"data": {"a": "1"}}
+        calls = [world.client.patch("configmaps", "one", patch, "default") for _ in range(2)]
+        writing = asyncio.gather(*calls, return_exceptions=True)
+        await asyncio.sleep(0)
+        await asyncio.sleep(1e-3)
+        world.disk_s = 0.0
+        world.crash_server(back_s=0.1)
+        assert [type(answer) for answer in await writing] == [TransportError, TransportError]
+        await world.back()
+        found = world.get("configmaps", "one")
+        assert found is not None
+        assert "data" not in found
+
+    tell(story, disk_s=0.0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_writes_and_those_that_change_nothing_are_durable_when_they_are_answered(seed: int) -> None:
+    async def story(world: BreakableWorld) -> None:
+        await world.apply("{kind: ConfigMap, apiVersion: v1, metadata: {name: one}}")
+        patches = [{"data": {"a": str(i // 4)}} for i in range(24)]
+        calls = [world.client.patch("configmaps", "one", p, "default") for p in patches]
+        await asyncio.gather(*calls)
+
+    tell(story, seed=seed, disk_s=0.5)
