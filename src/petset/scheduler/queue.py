@@ -23,7 +23,7 @@ FORGOTTEN_S = 300.0
 
 WAKES: dict[str, frozenset[str] | None] = {
     "node": None,
-    "pod-gone": frozenset(("fit", "ports", "spread", "affinity", "claims")),
+    "pod-gone": frozenset(("fit", "ports", "spread", "affinity", "volumes")),
     "pod-placed": frozenset(("affinity", "spread")),
     "claim": frozenset(("claims", "volumes")),
     "volume": frozenset(("volumes",)),

@@ -323,7 +323,10 @@ def test_one_pod_only_claims_are_not_shared() -> None:
         volumes=named([make_volume("v1")]),
         claim_users={"default/data": frozenset(("uid-other",))},
     )
-    assert "ReadWriteOncePod" in refused(make_pod(volumes=using("data")), cluster)
+    assert refused(make_pod(volumes=using("data")), cluster) == (
+        "0/1 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name "
+        "and ReadWriteOncePod access mode."
+    )
 
 
 def test_waiting_claims_are_provisioned_on_the_node_chosen() -> None:
@@ -365,6 +368,20 @@ def test_the_smallest_volume_that_fits_is_promised() -> None:
     )
     found = placed(make_pod(volumes=using("data")), cluster)
     assert found.volumes.promise == (("fitting", "default/data"),)
+
+
+def test_a_volume_kept_for_the_claim_goes_before_others_whatever_its_class() -> None:
+    reference = {"namespace": "default", "name": "data"}
+    kept = make_volume("kept", capacity={"storage": "10Gi"}, claimRef=reference)
+    manual = make_class("m", waits=True, provisioner="kubernetes.io/no-provisioner")
+    cluster = world(
+        holding(make_node("n1")),
+        claims=keyed([make_claim(storageClassName="m")]),
+        volumes=named([kept, make_volume("free", storageClassName="m")]),
+        classes=named([manual]),
+    )
+    found = placed(make_pod(volumes=using("data")), cluster)
+    assert found.volumes.promise == (("kept", "default/data"),)
 
 
 def test_a_volume_promised_elsewhere_is_not_promised_again() -> None:

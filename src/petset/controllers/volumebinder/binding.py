@@ -80,6 +80,24 @@ def phase(resource: str, obj: Obj, wanted: str, **more: str) -> list[Action]:
     return [_status(resource, obj, {"phase": wanted, **more})]
 
 
+def unbound(claim: Obj, phase_: str) -> list[Action]:
+    """Write the phase of a claim that has no volume; what it had of one is taken off."""
+    status = claim.get("status") or {}
+    fields: MutableObj = {} if status.get("phase") == phase_ else {"phase": phase_}
+    fields |= {key: None for key in ("accessModes", "capacity") if status.get(key)}
+    return [_status(CLAIMS, claim, fields)] if fields else []
+
+
+def reschedule(claim: Obj) -> Patch | None:
+    """Take the selected node off, so that the scheduler chooses anew; None where there is none.
+
+    Guarded by the version: a claim that was bound meanwhile keeps its node.
+    """
+    if SELECTED_NODE not in meta.annotations_of(claim):
+        return None
+    return _patch(CLAIMS, claim, {"metadata": {"annotations": {SELECTED_NODE: None}}})
+
+
 def set_status(resource: str, obj: Obj, fields: Obj) -> Patch:
     """Write these fields of the status."""
     return _status(resource, obj, fields)

@@ -21,6 +21,7 @@ class ObservedClaim:
         volumes: every volume. classes: every class.
         users: pods that name it and are not finished.
         node: hostname label of the node that the scheduler selected, "" for none.
+        node_gone: the scheduler selected a node that is no more.
         unused: a live look found no scheduled, unfinished pod that names it.
     """
 
@@ -30,6 +31,7 @@ class ObservedClaim:
     users: Sequence[Obj]
     volumes_root: str
     node: str = ""
+    node_gone: bool = False
     unused: bool = False
 
 
@@ -46,7 +48,7 @@ def plan_claim(seen: ObservedClaim) -> Plan:
         return Plan(tuple(_bound(seen)))
     if name := match.spec_of(claim).get("volumeName"):
         return Plan(tuple(_named(seen, name)))
-    return Plan(tuple(_unbound(seen)))
+    return _unbound(seen)
 
 
 def scheduled(pods: Sequence[Obj]) -> list[Obj]:
@@ -54,30 +56,43 @@ def scheduled(pods: Sequence[Obj]) -> list[Obj]:
     return [pod for pod in pods if (pod.get("spec") or {}).get("nodeName")]
 
 
-def _unbound(seen: ObservedClaim) -> list[Action]:
+def _unbound(seen: ObservedClaim) -> Plan:
     claim = seen.claim
     class_ = _class(seen)
     waits = (class_ or {}).get("volumeBindingMode") == "WaitForFirstConsumer"
     volume = match.best(claim, seen.volumes, reserved_only=waits)
     if volume is not None:
-        return binding.bind(claim, volume)
+        return Plan(tuple(binding.bind(claim, volume)))
     if not match.has_class(claim):
         default = match.default_class(seen.classes)
         if default is not None:
-            return [binding.set_spec(CLAIMS, claim, {"storageClassName": meta.name_of(default)})]
-    pending = binding.phase(CLAIMS, claim, "Pending")
+            named = {"storageClassName": meta.name_of(default)}
+            return Plan((binding.set_spec(CLAIMS, claim, named),))
+    pending = binding.unbound(claim, "Pending")
     if waits and not meta.annotations_of(claim).get(binding.SELECTED_NODE):
-        return [*pending, _waiting(seen)]
+        return Plan((*pending, _waiting(seen)))
     if match.class_of(claim):
-        return [*pending, *provision.provision(claim, class_, seen.volumes_root, seen.node)]
+        return _provision(seen, pending, class_)
     message = "no persistent volumes available for this claim and no storage class is set"
-    return [*pending, binding.emit(claim, "FailedBinding", message)]
+    return Plan((*pending, binding.emit(claim, "FailedBinding", message)))
+
+
+def _provision(seen: ObservedClaim, pending: list[Action], class_: Obj | None) -> Plan:
+    """Make a volume; where that fails on the selected node, the scheduler chooses another."""
+    claim, again = seen.claim, binding.reschedule(seen.claim)
+    if seen.node_gone and again is not None and provision.is_ours(class_):
+        node = meta.annotations_of(claim)[binding.SELECTED_NODE]
+        message = f'failed to get target node: node "{node}" not found'
+        told = binding.emit(claim, "ProvisioningFailed", message, warning=True)
+        return Plan((*pending, told, again))
+    actions = provision.provision(claim, class_, seen.volumes_root, seen.node)
+    return Plan((*pending, *actions), status_if_failed=again)
 
 
 def _named(seen: ObservedClaim, name: str) -> list[Action]:
     """The claim names a volume but is not bound yet."""
     claim = seen.claim
-    pending = binding.phase(CLAIMS, claim, "Pending")
+    pending = binding.unbound(claim, "Pending")
     volume = _volume(seen, name)
     if volume is None:
         return pending
@@ -109,18 +124,25 @@ def _bound(seen: ObservedClaim) -> list[Action]:
 
 
 def _lost(claim: Obj, reason: str, message: str) -> list[Action]:
-    change = binding.phase(CLAIMS, claim, "Lost")
+    change = binding.unbound(claim, "Lost")
     return [*change, binding.emit(claim, reason, message, warning=True)] if change else []
 
 
 def _expand(claim: Obj, volume: Obj, class_: Obj | None) -> list[Action]:
-    """Directories have no size of their own: a larger request is granted by writing it down."""
+    """Directories have no size of their own: a larger request is granted by writing it down.
+
+    Volumes of others are left to whoever made them.
+    """
     status = claim.get("status") or {}
-    ours = provision.directory_of(volume)
-    if not ours or status.get("phase") != "Bound" or not (class_ or {}).get("allowVolumeExpansion"):
+    if status.get("phase") != "Bound" or not (class_ or {}).get("allowVolumeExpansion"):
         return []
     actions: list[Action] = []
     wanted = match.request_of(claim)
+    if not provision.directory_of(volume):
+        if match.capacity_of(volume) >= wanted:
+            return []
+        message = "waiting for an external controller to expand this PVC"
+        return [binding.emit(claim, "ExternalExpanding", message)]
     if match.capacity_of(volume) < wanted:
         actions.append(binding.set_spec(VOLUMES, volume, {"capacity": {"storage": str(wanted)}}))
     granted = max(wanted, match.capacity_of(volume))
@@ -128,6 +150,8 @@ def _expand(claim: Obj, volume: Obj, class_: Obj | None) -> list[Action]:
     if present is None or str(granted) != str(present):
         fields = {"capacity": {"storage": str(granted)}}
         actions.append(binding.set_status(CLAIMS, claim, fields))
+        message = "Resize volume succeeded"
+        actions.append(binding.emit(claim, "VolumeResizeSuccessful", message))
     return actions
 
 

@@ -83,13 +83,15 @@ class VolumeBinder(Controller[Observed]):
         if claim is None:
             return None
         users = [p for p in self._pods.by_index(_CLAIM, rest) if not podtemplate.is_finished(p)]
+        selected = meta.annotations_of(claim).get(binding.SELECTED_NODE, "")
         return ObservedClaim(
             claim=claim,
             volumes=self._volumes.list(),
             classes=self._classes.list(),
             users=users,
             volumes_root=self._volumes_root,
-            node=self._hostname(meta.annotations_of(claim).get(binding.SELECTED_NODE, "")),
+            node=self._hostname(selected),
+            node_gone=bool(selected) and self._nodes.get("", selected) is None,
             unused=meta.is_deleting(claim) and not scheduled(users) and await self._unused(claim),
         )
 

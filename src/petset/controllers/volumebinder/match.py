@@ -61,6 +61,8 @@ def is_reserved_for(volume: Obj, claim: Obj) -> bool:
 
 def misfit(claim: Obj, volume: Obj) -> str:
     """Why the volume cannot serve the claim, "" if it can."""
+    if meta.is_deleting(volume):
+        return f'the volume is marked for deletion "{meta.name_of(volume)}"'
     if capacity_of(volume) < request_of(claim):
         return "requested PV is too small"
     if class_of(volume) != class_of(claim):
@@ -75,20 +77,20 @@ def misfit(claim: Obj, volume: Obj) -> str:
 def best(claim: Obj, volumes: Iterable[Obj], *, reserved_only: bool) -> Obj | None:
     """The volume to bind: one reserved for the claim first, then the smallest that suits.
 
+    A reserved one is taken whatever its class and labels: who reserved it has chosen.
+
     Args:
         reserved_only: look only at volumes that name the claim (the class waits for a pod).
     """
-    fitting = [v for v in volumes if _is_candidate(claim, v)]
-    reserved = [v for v in fitting if is_reserved_for(v, claim)]
-    if reserved:
-        return min(reserved, key=_order)
-    if reserved_only:
-        return None
+    candidates = list(volumes)
+    reserved = [v for v in candidates if is_reserved_for(v, claim) and _can_be_taken(claim, v)]
+    if reserved or reserved_only:
+        return min(reserved, key=_order, default=None)
     selector = spec_of(claim).get("selector")
     matches = selectors.EVERYTHING.matches
     if selector is not None:
         matches = selectors.from_object(selector).matches
-    free = [v for v in fitting if not claim_ref(v) and matches(meta.labels_of(v))]
+    free = [v for v in candidates if _is_free(claim, v) and matches(meta.labels_of(v))]
     return min(free, key=_order, default=None)
 
 
@@ -108,11 +110,22 @@ def _is_default(class_: Obj) -> bool:
     return any(meta.annotations_of(class_).get(key) == "true" for key in (*keys, beta))
 
 
-def _is_candidate(claim: Obj, volume: Obj) -> bool:
+def _can_be_taken(claim: Obj, volume: Obj) -> bool:
+    """Whether a volume that names the claim can serve it."""
     phase = (volume.get("status") or {}).get("phase") or "Pending"
-    free = not claim_ref(volume) or is_reserved_for(volume, claim)
-    usable = phase in ("Pending", "Available", "Bound")
-    return free and usable and not meta.is_deleting(volume) and not misfit(claim, volume)
+    return (
+        phase in ("Pending", "Available", "Bound")
+        and not meta.is_deleting(volume)
+        and capacity_of(volume) >= request_of(claim)
+        and mode_of(volume) == mode_of(claim)
+        and _modes(claim) <= _modes(volume)
+    )
+
+
+def _is_free(claim: Obj, volume: Obj) -> bool:
+    """Whether the volume is nobody's and suits; one that is not Available yet soon will be."""
+    phase = (volume.get("status") or {}).get("phase")
+    return phase == "Available" and not claim_ref(volume) and not misfit(claim, volume)
 
 
 def _order(volume: Obj) -> tuple[int, int, str]:

@@ -40,6 +40,11 @@ def provision(claim: Obj, class_: Obj | None, volumes_root: str, node: str) -> l
     return _make(claim, class_, f"{volumes_root.rstrip('/')}/{volume_name(claim)}", node)
 
 
+def is_ours(class_: Obj | None) -> bool:
+    """Whether volumes of the class are made here."""
+    return (class_ or {}).get("provisioner") in OURS
+
+
 def volume_name(claim: Obj) -> str:
     """The name of the volume made for a claim."""
     return f"pvc-{meta.uid_of(claim)}"

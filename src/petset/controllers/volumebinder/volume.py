@@ -46,34 +46,35 @@ def plan_volume(seen: ObservedVolume) -> Plan:
     if not reference or not reference.get("uid"):
         return Plan((*_to(volume, "Available"), *_let_go(volume)))
     if seen.claim is not None and meta.uid_of(seen.claim) == reference["uid"]:
-        return Plan(tuple(_claimed(volume, seen.claim)))
+        return _claimed(volume, seen.claim)
     if not seen.claim_gone:
         return Plan()
     return _reclaim(volume)
 
 
-def _claimed(volume: Obj, claim: Obj) -> list[Action]:
+def _claimed(volume: Obj, claim: Obj) -> Plan:
     named = match.spec_of(claim).get("volumeName") or ""
     if named == meta.name_of(volume):
-        return _to(volume, "Bound")
+        return Plan(tuple(_to(volume, "Bound")))
     if not named:
         if match.mode_of(claim) == match.mode_of(volume):
-            return []  # the claim's own turn binds it
+            return Plan()  # the claim's own turn binds it
         message = (
             f'Cannot bind PersistentVolume "{meta.name_of(volume)}" to requested '
             f'PersistentVolumeClaim "{meta.name_of(claim)}" due to incompatible volumeMode'
         )
         events = (binding.emit(o, "VolumeMismatch", message, warning=True) for o in (volume, claim))
-        return list(events)
-    if provision.directory_of(volume) and _policy(volume) == "Delete":
-        return list(_reclaim(volume).actions)
+        return Plan(tuple(events))
+    if binding.PROVISIONED_BY in meta.annotations_of(volume) and _policy(volume) == "Delete":
+        return _reclaim(volume)
     if binding.BOUND_BY_CONTROLLER in meta.annotations_of(volume):
         patch = {
             "spec": {"claimRef": None},
             "metadata": {"annotations": {binding.BOUND_BY_CONTROLLER: None}},
         }
-        return [_guarded(volume, patch)]
-    return [_guarded(volume, {"spec": {"claimRef": {"uid": None, "resourceVersion": None}}})]
+        return Plan((_guarded(volume, patch),))
+    patch = {"spec": {"claimRef": {"uid": None, "resourceVersion": None}}}
+    return Plan((_guarded(volume, patch),))
 
 
 def _reclaim(volume: Obj) -> Plan:

@@ -60,9 +60,10 @@ def prepare(pod: PodInfo, world: World) -> Check | Refusal | None:
     found = _sort(pod, world)
     if isinstance(found, Refusal):
         return found
-    if any(_one_pod_only(c) and _used(c, pod, world) for c in (*found.bound, *found.waiting)):
-        return Refusal(ONE_POD)
     claims = found
+    both = (*claims.bound, *claims.waiting)
+    if any(_one_pod_only(claim) and _used(claim, pod, world) for claim in both):
+        return lambda node: (ONE_POD,)
 
     def check(node: NodeInfo) -> Sequence[str]:
         for claim in claims.bound:
@@ -188,7 +189,9 @@ def _smallest(
     fitting = []
     for name, volume in volumes.items():
         holder = _holder(volume) or taken.get(name, "")
-        if holder in ("", key) and _fits(claim, volume) and _reaches(volume, node):
+        if holder not in ("", key) or not _reaches(volume, node):
+            continue
+        if _serves(claim, volume) and (holder or _is_chosen(claim, volume)):
             fitting.append((holder != key, _capacity(volume), name))
     return min(fitting)[2] if fitting else None
 
@@ -202,18 +205,24 @@ def _capacity(volume: Obj) -> int:
     return quantity.whole(((volume.get("spec") or {}).get("capacity") or {}).get("storage", 0))
 
 
-def _fits(claim: Obj, volume: Obj) -> bool:
+def _serves(claim: Obj, volume: Obj) -> bool:
+    """Whether the volume has what the claim needs."""
     want, have = claim.get("spec") or {}, volume.get("spec") or {}
-    labels = selectors.from_object(want.get("selector") or {})
     return (
         not meta.is_deleting(volume)
         and (volume.get("status") or {}).get("phase") in ("Available", "Bound", None)
-        and (want.get("storageClassName") or "") == (have.get("storageClassName") or "")
         and set(want.get("accessModes") or ()) <= set(have.get("accessModes") or ())
         and (want.get("volumeMode") or "Filesystem") == (have.get("volumeMode") or "Filesystem")
-        and labels.matches(meta.labels_of(volume))
         and _capacity(volume) >= _wanted_size(claim)[0]
     )
+
+
+def _is_chosen(claim: Obj, volume: Obj) -> bool:
+    """Whether class and selector pick the volume; one that was kept for the claim needs neither."""
+    want, have = claim.get("spec") or {}, volume.get("spec") or {}
+    labels = selectors.from_object(want.get("selector") or {})
+    same_class = (want.get("storageClassName") or "") == (have.get("storageClassName") or "")
+    return same_class and labels.matches(meta.labels_of(volume))
 
 
 def _can_provision(claim: Obj, node: NodeInfo, world: World) -> bool:
