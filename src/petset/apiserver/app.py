@@ -20,6 +20,7 @@ from petset.apiserver.health import Check, Health
 from petset.apiserver.hub import Hub
 from petset.apiserver.kubelet import Connect, Kubelet, no_connect
 from petset.apiserver.metrics import Metrics
+from petset.apiserver.overtime import Overtime
 from petset.apiserver.public import Public
 from petset.apiserver.route import NotFoundPathError, Route, is_true, resolve
 from petset.apiserver.serviceip import SERVICES, ServiceAllocator
@@ -80,6 +81,7 @@ class App:
         self.at_once: AtOnce = Glance(store, self.metrics, self._dress).answer
         self._audit_prefix = ids.uid()[:24]
         self._audit_count = 0
+        self._overtime = Overtime()
         self._ready = self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
         self.add_ready_check("store", lambda: not self._closing)
@@ -154,7 +156,7 @@ class App:
         if request.method in READING or route.subresource in handlers.LONG_BELOW:
             return await handle(call)
         try:
-            async with asyncio.timeout(self._limit_s(request)):
+            with self._overtime.limit(self._limit_s(request)):
                 return await handle(call)
         except TimeoutError:
             raise timeout("request did not complete within the allotted timeout") from None
