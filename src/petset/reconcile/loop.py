@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 RETRY_MAX_S = 60.0
 """Longest back-off of a key, in seconds."""
 
-REST = 6.0
+REST = 10.0
 """A key rests so many times as long as its last plan took."""
 
 REST_MIN_S = 0.005

@@ -150,14 +150,18 @@ def _look(pod: PodInfo, world: World, checks: Sequence[tuple[str, Check]]) -> _F
     local = [(name, check) for name, check in checks if name in LOCAL]
     wide = [(name, check) for name, check in checks if name not in LOCAL]
     found, wanted = _Found(), enough(len(world.nodes))
-    known = world.memory.about(("local", shape_of(pod)))
+    subject = ("local", shape_of(pod))
     start = world.start % len(world.nodes)
+
+    def judge(node: NodeInfo) -> _Verdict:
+        refusal = _first_refusal(node, local)
+        return fit.points(pod, node) if refusal is None else refusal
+
     for node in itertools.chain(world.nodes[start:], world.nodes[:start]):
         found.looked_at += 1
-        remembered = known.get(node.name)
-        if remembered is None or remembered[0] is not node:
-            remembered = known[node.name] = (node, _judge(pod, node, local))
-        verdict: _Verdict = remembered[1]
+        verdict = node.notes.get(subject)  # most nodes have not changed, and this is the hot loop
+        if verdict is None:
+            verdict = node.recall(subject, judge)
         if not isinstance(verdict, float):
             found.refused(*verdict)
             continue
@@ -169,11 +173,6 @@ def _look(pod: PodInfo, world: World, checks: Sequence[tuple[str, Check]]) -> _F
         if len(found.feasible) == wanted:
             break
     return found
-
-
-def _judge(pod: PodInfo, node: NodeInfo, checks: Sequence[tuple[str, Check]]) -> _Verdict:
-    refusal = _first_refusal(node, checks)
-    return fit.points(pod, node) if refusal is None else refusal
 
 
 def _first_refusal(

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from petset.api import meta
 from petset.api.meta import Obj
 from petset.scheduler.plugins.info import node_info, pod_info, with_pods, without_pod
-from petset.scheduler.plugins.types import Memory, Nodes, PodInfo, World
+from petset.scheduler.plugins.types import Nodes, PodInfo, World
 from petset.scheduler.plugins.volumes import SELECTED_NODE, Choice
 
 FINISHED = ("Succeeded", "Failed")
@@ -32,7 +32,6 @@ class State:
         self._placed: dict[str, str] = {}
         self._pods: dict[str, dict[str, PodInfo]] = {}
         self._nodes = Nodes()
-        self._memory = Memory()
         self._start = 0
         self._users: dict[str, frozenset[str]] = {}
         self._selected: dict[str, str] = {}
@@ -54,7 +53,6 @@ class State:
             claim_users=self._users,
             reserved=self._reserved,
             start=self._start,
-            memory=self._memory,
         )
 
     def looked_at(self, count: int) -> None:
@@ -74,7 +72,6 @@ class State:
             self.namespaces.pop(name, None)
         else:
             self.namespaces[name] = labels
-        self._memory = Memory()  # affinity terms may select namespaces by labels
 
     def set_pod(self, pod: Obj) -> None:
         """A pod is on a node (by the API), or has finished there."""

@@ -10,7 +10,7 @@ from petset.api import meta, quantity
 from petset.api.meta import Obj
 from petset.api.selectors import NOTHING
 from petset.scheduler.plugins.labels import joined
-from petset.scheduler.plugins.types import Amounts, NodeInfo, PodInfo, Port, Term, Terms
+from petset.scheduler.plugins.types import HOSTNAME, Amounts, NodeInfo, PodInfo, Port, Term, Terms
 
 SMALL = {"cpu": 100, "memory": 200 * 1024 * 1024}
 """What scoring counts for a container without requests (upstream's figures)."""
@@ -175,6 +175,7 @@ def node_info(node: Obj, pods: Iterable[PodInfo]) -> NodeInfo:
         requested={},
         usage={},
         taints=(node.get("spec") or {}).get("taints") or (),
+        host=meta.labels_of(node).get(HOSTNAME),
     )
     return with_pods(empty, pods)
 
@@ -201,4 +202,6 @@ def _with(
         if pod.owner_uid and not meta.is_deleting(pod.pod):
             owned[pod.owner_uid] += sign
     picky = tuple(pod for pod in pods if pod.terms)
-    return replace(node, pods=pods, requested=requested, usage=usage, picky=picky, owned=+owned)
+    return replace(
+        node, pods=pods, requested=requested, usage=usage, picky=picky, owned=+owned, notes={}
+    )

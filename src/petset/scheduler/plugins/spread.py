@@ -78,7 +78,7 @@ def prepare(pod: PodInfo, world: World) -> Check | None:
     if not constraints:
         return None
     eligible = [n for n in world.nodes if all(c.key in n.labels for c in constraints)]
-    counted = [(c, _domains(c, pod, world, eligible)) for c in constraints]
+    counted = [(c, _domains(c, pod, eligible)) for c in constraints]
 
     def check(node: NodeInfo) -> Sequence[str]:
         for constraint, domains in counted:
@@ -100,9 +100,7 @@ def _skew(constraint: Constraint, domains: Counter[str], value: str, pod: PodInf
     return domains.get(value, 0) + own - lowest
 
 
-def _domains(
-    constraint: Constraint, pod: PodInfo, world: World, nodes: Sequence[NodeInfo]
-) -> Counter[str]:
+def _domains(constraint: Constraint, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Counter[str]:
     """Pods counted per value of the constraint's key, empty domains included."""
     domains: Counter[str] = Counter()
     picks = picks_nodes(pod.spec)
@@ -113,10 +111,10 @@ def _domains(
         return sum(constraint.counts(p, pod.namespace) for p in node.pods)
 
     subject = ("spread", pod.namespace, constraint.owner_uid, constraint.selector)
-    for node, there in world.memory.recall(subject, nodes, count):
+    for node in nodes:
         value = node.labels.get(constraint.key)
         if value is not None and _included(constraint, pod, node, picks=picks):
-            domains[value] += there
+            domains[value] += node.recall(subject, count)
     return domains
 
 
@@ -154,7 +152,7 @@ def _crowds(constraint: Constraint, pod: PodInfo, world: World) -> Mapping[str, 
     """Pods counted per value of the constraint's key; empty domains may be left out."""
     if constraint.owner_uid and not picks_nodes(pod.spec):
         return world.nodes.owned(constraint.owner_uid, constraint.key)
-    return _domains(constraint, pod, world, world.nodes)
+    return _domains(constraint, pod, world.nodes)
 
 
 def _labelled(constraints: Sequence[Constraint], node: NodeInfo) -> bool:
@@ -165,7 +163,8 @@ def _crowd(
     constraint: Constraint, domains: Mapping[str, int], nodes: Sequence[NodeInfo]
 ) -> list[float]:
     """How many of the pods the domain of each node holds, weighted by the number of domains."""
-    values = [node.labels.get(constraint.key) for node in nodes]
+    key = constraint.key
+    values = [n.host for n in nodes] if key == HOSTNAME else [n.labels.get(key) for n in nodes]
     present = len({*values, None}) - 1
     if not present:
         return [0.0] * len(nodes)

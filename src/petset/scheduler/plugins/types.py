@@ -6,7 +6,7 @@ pod. A score's `score(pod, world, nodes)` answers 0..100 for each node, or None 
 """
 
 from bisect import bisect_left
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
@@ -19,8 +19,8 @@ ZONE = "topology.kubernetes.io/zone"
 SPREAD_KEYS = (HOSTNAME, ZONE)
 """The labels over which the pods of a controller are spread if they do not say."""
 
-SUBJECTS_MAX = 64
-"""Subjects remembered at most."""
+NOTES_MAX = 64
+"""Notes that a node has at most."""
 
 V = TypeVar("V")
 
@@ -96,6 +96,8 @@ class NodeInfo:
         picky: those of its pods that have affinity terms of their own.
         owned: how many of its pods, those being deleted not counted, a controller has, by its uid.
         taints: spec.taints.
+        host: its hostname label.
+        notes: what was found out about this very value, by subject (see `recall`).
     """
 
     node: Obj
@@ -108,6 +110,20 @@ class NodeInfo:
     picky: tuple[PodInfo, ...] = ()
     owned: Mapping[str, int] = field(default_factory=dict)
     taints: Sequence[Obj] = ()
+    host: str | None = None
+    notes: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def recall(self, subject: Hashable, look: Callable[["NodeInfo"], V]) -> V:
+        """What `look` finds of the node; it is asked once for each subject.
+
+        Notes only save work: forgetting them changes no answer. A changed node is another value.
+        """
+        known: V | None = self.notes.get(subject)
+        if known is None:
+            if len(self.notes) >= NOTES_MAX:
+                self.notes.clear()
+            known = self.notes[subject] = look(self)
+        return known
 
 
 class Nodes(Sequence[NodeInfo]):
@@ -188,41 +204,6 @@ class Nodes(Sequence[NodeInfo]):
                         del self._owned[uid, key]
 
 
-class Memory:
-    """What was found out about nodes, by subject; it holds for as long as a node is the same value.
-
-    A memory only saves work: forgetting it changes no answer.
-    """
-
-    def __init__(self) -> None:
-        self._subjects: OrderedDict[Hashable, dict[str, tuple[NodeInfo, Any]]] = OrderedDict()
-
-    def about(self, subject: Hashable) -> dict[str, tuple[NodeInfo, Any]]:
-        """What is known about a subject, by name of the node: the node then, and the finding.
-
-        A finding counts only if the node is still the same value.
-        """
-        known = self._subjects.get(subject)
-        if known is None:
-            known = self._subjects[subject] = {}
-            if len(self._subjects) > SUBJECTS_MAX:
-                self._subjects.popitem(last=False)
-        else:
-            self._subjects.move_to_end(subject)
-        return known
-
-    def recall(
-        self, subject: Hashable, nodes: Iterable[NodeInfo], look: Callable[[NodeInfo], V]
-    ) -> Iterator[tuple[NodeInfo, V]]:
-        """What `look` finds of each of `nodes`; it is asked of those that have changed."""
-        known = self.about(subject)
-        for node in nodes:
-            found = known.get(node.name)
-            if found is None or found[0] is not node:
-                found = known[node.name] = (node, look(node))
-            yield node, found[1]
-
-
 @dataclass(frozen=True, slots=True)
 class World:
     """The cluster as the scheduler sees it at one moment.
@@ -230,7 +211,6 @@ class World:
     Attributes:
         nodes: every node.
         start: the place in `nodes` from which they are looked at.
-        memory: what was found out before about these nodes.
         claims: PersistentVolumeClaims by `namespace/name`.
         volumes: PersistentVolumes by name.
         classes: StorageClasses by name.
@@ -247,7 +227,6 @@ class World:
     claim_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
     reserved: Mapping[str, str] = field(default_factory=dict)
     start: int = 0
-    memory: Memory = field(default_factory=Memory)
 
 
 @dataclass(frozen=True, slots=True)
