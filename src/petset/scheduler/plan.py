@@ -2,12 +2,13 @@
 
 Invariant: filters only exclude, scores only rank; both see the same World.
 Invariant: of a large cluster only a part is looked at, each time from where the last look ended;
-what LOCAL filters and points say of a node is remembered for pods alike until the node changes.
+what LOCAL filters and points say of a node is remembered for pods alike until the node changes, and
+where several nodes are equally good, the next pods of the same controller take the others.
 """
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from petset.scheduler.plugins import (
@@ -66,6 +67,9 @@ SCORES: Sequence[tuple[int, Score]] = (
 ENOUGH_MIN = 100
 """In clusters of fewer nodes every node is looked at."""
 
+EQUALS_MAX = 64
+"""So many pods are placed by one look at most."""
+
 Draw = Callable[[int], int]
 """Draws a number from 0 to below its argument: how ties are broken."""
 
@@ -75,7 +79,7 @@ class Placement:
     """The pod goes to `node`; `volumes` says what that means for its unbound claims.
 
     Attributes:
-        looked_at: how many nodes were looked at.
+        looked_at: how many nodes were looked at; 0 where an earlier look was good enough.
     """
 
     node: str
@@ -132,11 +136,17 @@ def plan(pod: PodInfo, world: World, draw: Draw) -> Placement | Unschedulable:
                 pass
             case check:
                 checks.append((name, check))
+    kind = _kind_of(pod, world, checks)
+    if kind is not None and (node := _next_equal(kind, world)) is not None:
+        return Placement(node, volumes.Choice())
     found = _look(pod, world, checks)
     if not found.feasible:
         counts = [f"{count} {reason}" for reason, count in found.reasons.items()]
         return Unschedulable(_message(len(world.nodes), sorted(counts)), frozenset(found.filters))
-    best = _best(pod, world, found, draw)
+    winners = _winners(pod, world, found)
+    best = winners.pop(draw(len(winners)))
+    if kind is not None:
+        world.equals.keep(kind, winners[:EQUALS_MAX])
     return Placement(best.name, volumes.choose(pod, world, best), found.looked_at)
 
 
@@ -184,13 +194,35 @@ def _first_refusal(
     return None
 
 
-def _best(pod: PodInfo, world: World, found: _Found, draw: Draw) -> NodeInfo:
+def _winners(pod: PodInfo, world: World, found: _Found) -> list[NodeInfo]:
+    """The best of the feasible nodes."""
     if len(found.feasible) == 1:
-        return found.feasible[0]
+        return found.feasible
     totals = found.points
     for weight, score in SCORES:
         if (points := score(pod, world, found.feasible)) is not None:
             totals = [t + weight * p for t, p in zip(totals, points, strict=True)]
     top = max(totals) - 1e-9
-    winners = [node for node, total in zip(found.feasible, totals, strict=True) if total >= top]
-    return winners[draw(len(winners))]
+    return [node for node, total in zip(found.feasible, totals, strict=True) if total >= top]
+
+
+def _kind_of(pod: PodInfo, world: World, checks: Sequence[tuple[str, Check]]) -> Hashable:
+    """What pods have in common that see equally good nodes alike; None: such a pod has no like.
+
+    Nothing may count but the nodes one by one and where the pods of its controller are.
+    """
+    if len(world.nodes) < ENOUGH_MIN or not pod.owner_uid or world.nodes.picky:
+        return None
+    if pod.spec.get("topologySpreadConstraints") or any(name not in LOCAL for name, _ in checks):
+        return None
+    return pod.owner_uid, shape_of(pod)
+
+
+def _next_equal(kind: Hashable, world: World) -> str | None:
+    """A node that was as good as the one taken before, and has not changed since."""
+    left = world.equals.left(kind)
+    while left:
+        node = left.pop()
+        if world.nodes.get(node.name) is node:
+            return node.name
+    return None

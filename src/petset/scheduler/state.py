@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from petset.api import meta
 from petset.api.meta import Obj
 from petset.scheduler.plugins.info import node_info, pod_info, with_pods, without_pod
-from petset.scheduler.plugins.types import Nodes, PodInfo, World
+from petset.scheduler.plugins.types import Equals, Nodes, PodInfo, World
 from petset.scheduler.plugins.volumes import SELECTED_NODE, Choice
 
 FINISHED = ("Succeeded", "Failed")
@@ -32,6 +32,7 @@ class State:
         self._placed: dict[str, str] = {}
         self._pods: dict[str, dict[str, PodInfo]] = {}
         self._nodes = Nodes()
+        self._equals = Equals()
         self._start = 0
         self._users: dict[str, frozenset[str]] = {}
         self._selected: dict[str, str] = {}
@@ -53,6 +54,7 @@ class State:
             claim_users=self._users,
             reserved=self._reserved,
             start=self._start,
+            equals=self._equals,
         )
 
     def looked_at(self, count: int) -> None:

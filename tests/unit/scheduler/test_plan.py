@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
-from petset.scheduler.plan import Placement, Unschedulable, enough, plan
+from petset.scheduler.plan import Draw, Placement, Unschedulable, enough, plan
 from petset.scheduler.plugins.types import World
+from petset.scheduler.state import State
 from tests.unit.scheduler.objects import (
     asking,
     bound_claim,
@@ -428,3 +429,45 @@ def test_all_of_a_large_cluster_is_looked_at_before_a_pod_is_refused() -> None:
 @pytest.mark.parametrize(("count", "wanted"), [(99, 99), (100, 100), (1000, 420), (6000, 300)])
 def test_how_many_nodes_are_enough_follows_upstream(count: int, wanted: int) -> None:
     assert enough(count) == wanted
+
+
+def equal_nodes(state: State, count: int) -> None:
+    for i in range(count):
+        state.set_node(f"n{i:03}", make_node(f"n{i:03}"))
+
+
+def place(state: State, name: str, draw: Draw = first, **spec: Any) -> Placement:
+    pod = info(owned(make_pod(name, containers=asking("1"), **spec), "web"))
+    decision = plan(pod, state.world(), draw)
+    assert isinstance(decision, Placement)
+    state.looked_at(decision.looked_at)
+    state.assume(pod, decision.node, decision.volumes)
+    return decision
+
+
+def test_pods_of_one_controller_take_equally_good_nodes_by_one_look() -> None:
+    state = State()
+    equal_nodes(state, 120)
+    looks = [place(state, f"p{i}") for i in range(60)]
+    assert [d.looked_at for d in looks] == [100] + [0] * 59
+    assert len({d.node for d in looks}) == 60
+
+
+def test_an_equally_good_node_that_has_changed_is_not_taken_unseen() -> None:
+    state = State()
+    equal_nodes(state, 120)
+    place(state, "a")
+    for i in range(120):
+        name = f"n{i:03}"
+        state.set_node(name, make_node(name, unschedulable=i != 77))
+    assert place(state, "b").node == "n077"
+
+
+def test_pods_that_ask_otherwise_get_a_look_of_their_own() -> None:
+    state = State()
+    equal_nodes(state, 120)
+    place(state, "a")
+    state.set_node("n050", make_node("n050", labels={"disk": "ssd"}))
+    assert place(state, "b", nodeSelector={"disk": "ssd"}).node == "n050"
+    small = info(owned(make_pod("c", containers=asking("8")), "web"))
+    assert isinstance(plan(small, state.world(), first), Unschedulable)

@@ -22,6 +22,9 @@ SPREAD_KEYS = (HOSTNAME, ZONE)
 NOTES_MAX = 64
 """Notes that a node has at most."""
 
+KINDS_MAX = 256
+"""Kinds of pods of which equally good nodes are remembered at most."""
+
 V = TypeVar("V")
 
 Amounts = Mapping[str, int]
@@ -204,6 +207,25 @@ class Nodes(Sequence[NodeInfo]):
                         del self._owned[uid, key]
 
 
+class Equals:
+    """Nodes that were as good as the one that a pod went to, by the kind of the pod."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[Hashable, list[NodeInfo]] = {}
+
+    def keep(self, kind: Hashable, nodes: list[NodeInfo]) -> None:
+        """Keep `nodes` for the next pods of the kind."""
+        self._kinds.pop(kind, None)
+        if nodes:
+            self._kinds[kind] = nodes
+        if len(self._kinds) > KINDS_MAX:
+            del self._kinds[next(iter(self._kinds))]
+
+    def left(self, kind: Hashable) -> list[NodeInfo]:
+        """Those that are left; what is used is to be taken out."""
+        return self._kinds.get(kind) or []
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """The cluster as the scheduler sees it at one moment.
@@ -211,6 +233,7 @@ class World:
     Attributes:
         nodes: every node.
         start: the place in `nodes` from which they are looked at.
+        equals: what is left of earlier looks.
         claims: PersistentVolumeClaims by `namespace/name`.
         volumes: PersistentVolumes by name.
         classes: StorageClasses by name.
@@ -227,6 +250,7 @@ class World:
     claim_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
     reserved: Mapping[str, str] = field(default_factory=dict)
     start: int = 0
+    equals: Equals = field(default_factory=Equals)
 
 
 @dataclass(frozen=True, slots=True)
