@@ -8,6 +8,7 @@ an answer that does not come.
 import argparse
 import contextlib
 import itertools
+import os
 import subprocess
 import sys
 import time
@@ -51,6 +52,7 @@ def server() -> Iterator[str]:
     """The address of a server in a process of its own."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.fuzz.served"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
