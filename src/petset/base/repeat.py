@@ -40,6 +40,8 @@ class Repeats:
 
     def request(self, data: bytes) -> Request | None:
         """The request that `data` is as a whole, if it has the remembered header lines."""
+        if self._block is None or not data.startswith(b"GET "):
+            return None
         end = data.find(b"\r\n")
         if data[end:] != self._block or end > PATH_BYTES_MAX:
             return None
