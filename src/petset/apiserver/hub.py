@@ -126,11 +126,14 @@ class Group:
         return not watcher.behind
 
     def progress(self, watcher: Watcher) -> int:
-        """A revision up to which `watcher` has seen everything: what a bookmark may say."""
+        """The revision up to which `watcher` has seen everything: what a bookmark may say.
+
+        It becomes the watcher's position, so that no later bookmark says less.
+        """
         row = self._places.get(watcher)
-        if watcher.behind or row is None or row.waiting:
-            return watcher.position
-        return max(watcher.position, self._store.revision)
+        if not watcher.behind and row is not None and not row.waiting:
+            watcher.position = max(watcher.position, self._store.revision)
+        return watcher.position
 
     def _hear(self, events: Sequence[Event]) -> None:
         batch = _Batch(events)

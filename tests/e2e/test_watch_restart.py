@@ -1,0 +1,206 @@
+"""A server killed and started again: watches go on where they were, and nobody lists anew.
+
+PETSET_WATCH_KILLS sets the number of kills (default 4).
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from petset.api import meta
+from petset.base import certificates
+from petset.base.certificates import Purpose
+from petset.client.client import Client
+from petset.client.reflector import Informers
+from petset.client.tls import Tls
+from petset.client.transport import TransportError
+
+KILLS = int(os.environ.get("PETSET_WATCH_KILLS", "4"))
+CHILD = Path(__file__).with_name("api_child.py")
+GONE = (TransportError, OSError)
+
+
+class CountingTls(Tls):
+    """A transport that counts the lists asked for."""
+
+    lists = 0
+
+    async def request(self, method: str, path: str, **more: Any) -> Any:
+        if method == "GET" and path.endswith("/configmaps"):
+            self.lists += 1
+        return await super().request(method, path, **more)
+
+
+@dataclass
+class Server:
+    """A server that is killed and started again, always on the same port."""
+
+    directory: Path
+    port: int = 0
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(CHILD),
+            str(self.directory),
+            str(self.port),
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        assert self.process.stdout is not None
+        self.port = int(await self.process.stdout.readline())
+
+    async def kill(self) -> None:
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGKILL)
+        await self.process.communicate()
+
+    def client(self) -> tuple[Client, CountingTls]:
+        pki = self.directory / "pki"
+        transport = CountingTls(
+            f"https://127.0.0.1:{self.port}",
+            ca_file=pki / "ca.crt",
+            cert_file=pki / "me.crt",
+            key_file=pki / "me.key",
+        )
+        return Client(transport, manager="test"), transport
+
+
+def make_pki(directory: Path) -> None:
+    directory.mkdir()
+    now = time.time()
+    ca = certificates.authority("test", now)
+    server = Purpose("server", addresses=["127.0.0.1"], serve=True)
+    pairs = {
+        "ca": ca,
+        "server": certificates.issue(ca, server, now),
+        "me": certificates.issue(ca, Purpose("me", ["system:masters"]), now),
+    }
+    for name, pem in pairs.items():
+        (directory / f"{name}.crt").write_bytes(pem.cert)
+        (directory / f"{name}.key").write_bytes(pem.key)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    make_pki(tmp_path / "pki")
+    made = Server(tmp_path)
+    await made.start()
+    try:
+        yield made
+    finally:
+        await made.kill()
+
+
+@dataclass
+class Story:
+    """What writers were told, and what watchers heard."""
+
+    acknowledged: dict[int, str] = field(default_factory=dict)
+    heard: list[dict[int, str]] = field(default_factory=list)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    last: int = 0
+
+
+async def write(server: Server, story: Story, number: int, stop: asyncio.Event) -> None:
+    client, _ = server.client()
+    count = 0
+    while not stop.is_set():
+        count += 1
+        body = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": f"c{number}-{count}"}}
+        try:
+            made = await client.create("configmaps", body, "default")
+        except GONE:
+            await asyncio.sleep(0.01)
+        else:
+            story.acknowledged[int(meta.version_of(made))] = meta.name_of(made)
+        await asyncio.sleep(0.002)
+    await client.close()
+
+
+async def follow(server: Server, story: Story, since: str) -> None:
+    """A raw watch that comes back at its last revision and never lists; StatusError ends it."""
+    client, _ = server.client()
+    heard: dict[int, str] = {}
+    story.heard.append(heard)
+    version = since
+    while not (story.ended.is_set() and int(version) >= story.last):
+        try:
+            watch = client.watch("configmaps", "default", resource_version=version, bookmarks=False)
+            async with aclosing(watch):
+                async for event in watch:
+                    version = meta.version_of(event.obj)
+                    assert int(version) > max(heard, default=0), "reordered or doubled"
+                    heard[int(version)] = meta.name_of(event.obj)
+                    if story.ended.is_set() and int(version) >= story.last:
+                        break
+        except GONE:
+            await asyncio.sleep(0.01)
+    await client.close()
+
+
+@pytest.mark.timeout(60 + 10 * KILLS)
+async def test_watches_and_informers_resume_over_kills_of_the_server(server: Server) -> None:
+    chance = Random(20261120)
+    client, _ = server.client()
+    informing, counting = server.client()
+    informers = Informers(informing)
+    cache = informers.cache("configmaps")
+    since = (await client.list("configmaps")).resource_version
+    story, stop = Story(), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        informer = group.create_task(informers.run())
+        await cache.wait_synced()
+        assert counting.lists == 1
+        for _ in range(10):
+            group.create_task(follow(server, story, since))
+        writers = [group.create_task(write(server, story, n, stop)) for n in range(4)]
+        for _ in range(KILLS):
+            await asyncio.sleep(chance.uniform(0.1, 0.6))
+            await server.kill()
+            await server.start()
+        await asyncio.sleep(0.2)
+        stop.set()
+        await asyncio.wait(writers)
+        last = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "last"}}
+        story.last = int(meta.version_of(await client.create("configmaps", last, "default")))
+        story.ended.set()
+        after = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "after"}}
+        final = int(meta.version_of(await client.create("configmaps", after, "default")))
+        async with asyncio.timeout(30):
+            while int(cache.resource_version) < final:
+                await asyncio.sleep(0.02)
+        informer.cancel()
+    await check(client, story)
+    there = {meta.name_of(o) for o in (await client.list("configmaps")).items}
+    assert {meta.name_of(o) for o in cache.list()} == there
+    assert counting.lists == 1, "the informer listed anew"
+    await informing.close()
+    await client.close()
+
+
+async def check(client: Client, story: Story) -> None:
+    """All heard the same, which is all that there is, which is at least what was acknowledged."""
+    listed = await client.list("configmaps", "default")
+    there = {int(meta.version_of(o)): meta.name_of(o) for o in listed.items}
+    upto = {revision: name for revision, name in there.items() if revision <= story.last}
+    first = min(story.acknowledged)
+    assert story.acknowledged.items() <= there.items()
+    assert len(story.acknowledged) > 20 * KILLS
+    for heard in story.heard:
+        assert {r: n for r, n in heard.items() if r <= story.last} == {
+            r: n for r, n in upto.items() if r >= first
+        }
