@@ -43,9 +43,10 @@ def invalid(path: str, value: object, detail: str) -> FieldError:
     return FieldError(path, "FieldValueInvalid", f"Invalid value: {show(value)}: {detail}")
 
 
-def duplicate(path: str, value: object) -> FieldError:
+def duplicate(path: str, value: object, detail: str = "") -> FieldError:
     """A value that must be unique is there twice."""
-    return FieldError(path, "FieldValueDuplicate", f"Duplicate value: {show(value)}")
+    words = f"Duplicate value: {show(value)}{': ' + detail if detail else ''}"
+    return FieldError(path, "FieldValueDuplicate", words)
 
 
 def forbidden_field(path: str, detail: str) -> FieldError:
@@ -66,6 +67,12 @@ def not_supported(path: str, value: object, allowed: Sequence[str]) -> FieldErro
 def too_long(path: str, limit: int) -> FieldError:
     """A value is longer than `limit` bytes."""
     return FieldError(path, "FieldValueTooLong", f"Too long: may not be more than {limit} bytes")
+
+
+def too_many(path: str, count: int, limit: int) -> FieldError:
+    """A list has more than `limit` elements."""
+    words = f"Too many: {count}: must have at most {limit} items"
+    return FieldError(path, "FieldValueTooMany", words)
 
 
 def not_found_field(path: str, value: object) -> FieldError:

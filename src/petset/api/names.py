@@ -204,18 +204,27 @@ def header_name(value: str) -> list[str]:
     return [_no_match(words, "[-A-Za-z0-9]+", "X-Header-Name")]
 
 
+def ip_address(value: str) -> list[str]:
+    """An IP address in its canonical form."""
+    address = check.parse_ip(value)
+    if address is None:
+        return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
+    return [] if str(address) == value else [f'must be in canonical form ("{address}")']
+
+
 RULES: Mapping[str, Callable[[str], list[str]]] = {
     "subdomain": dns_subdomain,
     "label": dns_label,
     "label1035": dns_label_1035,
     "path": path_segment,
+    "ip": ip_address,
 }
 
 
 def name_faults(rule: str, name: str, *, prefix: bool = False) -> list[str]:
     """Faults of an object's name under `rule`; a `prefix` (generateName) may end with `-`."""
-    if prefix and name.endswith("-") and rule != "path":
-        name = f"{name[:-1]}a"
+    if prefix and len(name) > 1 and name.endswith("-") and rule != "path":
+        name = f"{name[:-2]}a"
     return RULES[rule](name)
 
 
@@ -241,38 +250,42 @@ def finalizers(path: str, value: Iterable[str]) -> Faults:
     given = list(value)
     for name in given:
         yield from check.worded(path, name, qualified_name(name))
-        if "/" not in name and name not in _STANDARD_FINALIZERS:
-            yield invalid(
-                path, name, "name is neither a standard finalizer name nor is it fully qualified"
-            )
     if "orphan" in given and "foregroundDeletion" in given:
         yield invalid(path, given, "finalizer orphan and foregroundDeletion cannot be both set")
+    for i, name in enumerate(given):
+        yield from standard_finalizer(f"{path}[{i}]", name)
+
+
+def standard_finalizer(path: str, name: str) -> Faults:
+    """A finalizer without a prefix is one of the standard ones."""
+    if "/" not in name and name not in _STANDARD_FINALIZERS:
+        words = "name is neither a standard finalizer name nor is it fully qualified"
+        yield invalid(path, name, words)
 
 
 def owner_references(path: str, value: Iterable[Obj]) -> Faults:
     """Owners are named whole, are no Events, and at most one of them is the controller."""
-    controller = ""
-    for owner in value:
-        for key, word in (
-            ("apiVersion", "version"),
-            ("kind", "kind"),
-            ("name", "name"),
-            ("uid", "uid"),
-        ):
+    controller, given = "", list(value)
+    for owner in given:
+        if not (owner.get("apiVersion") or "").rpartition("/")[2]:
+            words = "version must not be empty"
+            yield invalid(f"{path}.apiVersion", owner.get("apiVersion") or "", words)
+        for key in ("kind", "name", "uid"):
             if not owner.get(key):
-                yield invalid(f"{path}.{key}", "", f"{word} must not be empty")
-        if owner.get("kind") == "Event" and owner.get("apiVersion") in ("v1", "events.k8s.io/v1"):
-            yield invalid(path, owner, "Event is disallowed from being an owner")
+                yield invalid(f"{path}.{key}", "", "must not be empty")
+        if owner.get("kind") == "Event" and owner.get("apiVersion") == "v1":
+            yield invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner")
         if owner.get("controller"):
             me = f"{owner.get('kind')}/{owner.get('name')}"
             if controller:
                 yield invalid(
                     path,
-                    value,
+                    given,
                     'Only one reference can have Controller set to true. Found "true" in '
                     f"references for {controller} and {me}",
                 )
-            controller = me
+            else:
+                controller = me
 
 
 def _name(meta: Obj, rule: str) -> Faults:

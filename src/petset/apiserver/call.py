@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from petset.api import convert
+from petset.api import convert, deprecated
 from petset.api.behaviours import behaviour
 from petset.api.kind import Behaviour
 from petset.api.meta import MutableObj
@@ -60,6 +60,10 @@ class Call:
     manager: str = "unknown"
     force: bool = False
     applies: bool = False
+
+    def __post_init__(self) -> None:
+        if words := deprecated.RESOURCES.get(self.route.resource.id):
+            self.warnings.append(words)
 
     def warn(self, texts: Sequence[str]) -> None:
         """Have the client told of `texts`."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 
+from petset.api import deprecated
 from petset.api.errors import StatusError
 from petset.apiserver import authn, authz, handlers, negotiate
 from petset.apiserver.answer import GZIP_MIN_BYTES, JSON_HEADERS
@@ -65,7 +66,8 @@ def _target(path: str) -> tuple[Route, str] | None:
             return None
     except (StatusError, NotFoundPathError):
         return None
-    return None if route.converts else (route, route.key)
+    plain = not route.converts and route.resource.id not in deprecated.RESOURCES
+    return (route, route.key) if plain else None
 
 
 def _plain_reader(request: Request) -> Identity | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from petset.api import names
-from petset.api.check import semantically
+from petset.api.check import drop, semantically
 from petset.api.errors import (
     FieldError,
     StatusError,
@@ -33,6 +33,7 @@ WRITE_TRIES = 16
 KEEP_STATUS = frozenset({"nodes"})
 """Resources whose status may come with their creation: agents register Nodes that way."""
 GENERATED_BASE_MAX = 58
+_NOT_COUNTED = ("kind", "apiVersion", "metadata", "status")
 _SERVER_OWNED = (
     "uid",
     "creationTimestamp",
@@ -155,7 +156,7 @@ def fit_namespace(call: Call, meta: MutableObj) -> None:
 
 
 def _check_new(call: Call, obj: Obj, attrs: chain.Attributes, faults: Sequence[FieldError]) -> None:
-    behaviour, resource = call.behaviour, call.route.resource
+    behaviour, resource = call.shown, call.route.resource
     faults = [*names.validate_metadata(obj, resource.namespaced, behaviour.name_rule), *faults]
     refuse(call, obj, [*faults, *behaviour.validate(obj)])
     chain.validate(attrs, obj, None)
@@ -272,9 +273,10 @@ def _prepare_main(
             new["status"] = copy(old["status"])
     behaviour.prepare_update(new, old)
     count_generation(call, new, old)
-    faults = list(behaviour.validate_update(new, old))
-    if not behaviour.validates_update_alone:
-        faults = [*behaviour.validate(new), *faults]
+    judge = call.shown
+    faults = list(judge.validate_update(new, old))
+    if not judge.validates_update_alone:
+        faults = [*judge.validate(new), *faults]
     call.warn(behaviour.warnings(new))
     return faults
 
@@ -284,10 +286,14 @@ def count_generation(call: Call, new: MutableObj, old: Obj) -> None:
     if not call.behaviour.generation:
         return
     before = old["metadata"].get("generation", 0)
-    if new.get("spec") != old.get("spec") and semantically(new.get("spec")) != semantically(
-        old.get("spec")
-    ):
+    wanted, had = _counted(new), _counted(old)
+    if wanted != had and semantically(wanted) != semantically(had):
         new["metadata"]["generation"] = before + 1
+
+
+def _counted(obj: Obj) -> object:
+    """What a change of counts: the spec, or all but metadata and status where there is none."""
+    return obj["spec"] if "spec" in obj else drop(obj, *_NOT_COUNTED)
 
 
 def _only_status(call: Call, new: MutableObj, old: Obj) -> MutableObj:

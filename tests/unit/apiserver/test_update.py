@@ -258,10 +258,12 @@ async def test_events_are_served_in_both_groups(server: Server) -> None:
     assert newer["regarding"]["name"] == "a"
     listed = await server.get(f"{path}?fieldSelector=regarding.name%3Da".replace("%3D", "="))
     assert [item["note"] for item in listed.body["items"]] == ["hello"]
-    patched = await server.patch(f"{path}/e", {"note": "bye"})
-    assert patched.body["note"] == "bye"
-    old = (await server.get("/api/v1/namespaces/default/events/e")).body
-    assert old["message"] == "bye"
+    refused = await server.patch(f"{path}/e", {"note": "bye"})
+    assert [cause["field"] for cause in refused.body["details"]["causes"]] == ["message"]
+    patched = await server.patch(f"{path}/e", {"metadata": {"labels": {"a": "b"}}})
+    assert patched.body["note"] == "hello"
+    older = "/api/v1/namespaces/default/events/e"
+    assert (await server.patch(older, {"message": "bye"})).body["metadata"]["labels"] == {"a": "b"}
     async with server.watching(path) as ear:
         (first,) = await ear.until(1)
         assert first["object"]["note"] == "bye"

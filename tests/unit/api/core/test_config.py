@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from petset.api.behaviours import behaviour
-from petset.api.core.v1 import configmap, namespace
+from petset.api.core.v1 import configmap, namespace, secret
 
 Made = dict[str, Any]
 
 
 def test_plain_data_overrides_encoded_data_once() -> None:
-    secret: Made = {"data": {"a": "eA=="}, "stringData": {"a": "ü", "b": ""}}
-    configmap.default_secret(secret)
-    assert secret == {
+    made: Made = {"data": {"a": "eA=="}, "stringData": {"a": "ü", "b": ""}}
+    secret.default(made)
+    assert made == {
         "type": "Opaque",
         "data": {"a": base64.b64encode("ü".encode()).decode(), "b": ""},
     }
@@ -26,21 +26,22 @@ def test_plain_data_overrides_encoded_data_once() -> None:
         ("kubernetes.io/tls", {"tls.crt": ""}, ["data[tls.key]"]),
         ("kubernetes.io/ssh-auth", {}, ["data[ssh-privatekey]"]),
         ("kubernetes.io/dockerconfigjson", {}, ["data[.dockerconfigjson]"]),
+        ("kubernetes.io/ssh-auth", {"ssh-privatekey": ""}, ["data[ssh-privatekey]"]),
         ("kubernetes.io/basic-auth", {}, ["data[username]", "data[password]"]),
         ("kubernetes.io/basic-auth", {"password": ""}, []),
         ("example.com/own", {}, []),
     ],
 )
 def test_typed_secrets_hold_their_keys(kind: str, data: Made, missing: list[str]) -> None:
-    assert [f.field for f in configmap.validate_secret({"type": kind, "data": data})] == missing
+    assert [f.field for f in secret.validate({"type": kind, "data": data})] == missing
 
 
 def test_token_secrets_name_their_account() -> None:
     kind = {"type": "kubernetes.io/service-account-token"}
-    (fault,) = configmap.validate_secret(kind)
+    (fault,) = secret.validate(kind)
     assert fault.field == "metadata.annotations[kubernetes.io/service-account.name]"
     named = {**kind, "metadata": {"annotations": {"kubernetes.io/service-account.name": "a"}}}
-    assert configmap.validate_secret(named) == []
+    assert secret.validate(named) == []
 
 
 def test_sizes_are_limited() -> None:
@@ -51,7 +52,7 @@ def test_sizes_are_limited() -> None:
         "FieldValueTooLong"
     ]
     encoded = base64.b64encode(b"x" * (limit + 1)).decode()
-    faults = configmap.validate_secret({"type": "a", "data": {"a": encoded}})
+    faults = secret.validate({"type": "a", "data": {"a": encoded}})
     assert [f.field for f in faults] == ["data"]
 
 
@@ -77,7 +78,7 @@ def test_a_dying_namespace_is_terminating() -> None:
     dying = {"metadata": {"deletionTimestamp": "2026-11-20T00:00:00Z"}}
     assert namespace.validate_status({**dying, "status": {"phase": "Terminating"}}, {}) == []
     (fault,) = namespace.validate_status({**dying, "status": {"phase": "Active"}}, {})
-    assert fault.field == "status.phase"
+    assert fault.field == "status.Phase"
 
 
 def test_nodes_are_found_by_whether_they_take_pods() -> None:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from petset.api import names
-from petset.api.check import Faults, fill, ip, items, one_of, optional, parse_ip, port_number
+from petset.api.addresses import endpoint, ip_warnings
+from petset.api.check import Faults, fill, items, one_of, optional, port_number
 from petset.api.core.v1.container import PROTOCOLS
-from petset.api.errors import FieldError, invalid, required
+from petset.api.errors import FieldError, required
 from petset.api.kind import Behaviour, Column, Table
 from petset.api.meta import MutableObj, Obj, name_of
 from petset.api.table import AGE, NAME, age_of
@@ -40,22 +41,7 @@ def _faults(subsets: Sequence[Any]) -> Faults:
 def _address_faults(path: str, address: Obj) -> Faults:
     yield from optional(f"{path}.hostname", address.get("hostname"), names.dns_label)
     yield from optional(f"{path}.nodeName", address.get("nodeName"), names.dns_subdomain)
-    yield from endpoint_ip_faults(f"{path}.ip", address.get("ip"))
-
-
-def endpoint_ip_faults(path: str, value: object) -> Faults:
-    """An address at which another machine can be reached."""
-    yield from ip(path, value)
-    address = parse_ip(value)
-    if address is None:
-        return
-    if address.is_unspecified:
-        yield invalid(path, value, f"may not be unspecified ({value})")
-    if address.is_loopback:
-        yield invalid(path, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
-    if address.is_link_local:
-        words = "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
-        yield invalid(path, value, words)
+    yield from endpoint(f"{path}.ip", address.get("ip") or "")
 
 
 def ports_faults(path: str, ports: Sequence[Any]) -> Faults:
@@ -67,6 +53,17 @@ def ports_faults(path: str, ports: Sequence[Any]) -> Faults:
         yield from optional(f"{where}.name", port.get("name"), names.dns_label)
         yield from port_number(f"{where}.port", port.get("port") or 0)
         yield from one_of(f"{where}.protocol", port.get("protocol"), PROTOCOLS, need=True)
+        yield from optional(f"{where}.appProtocol", port.get("appProtocol"), names.qualified_name)
+
+
+def warnings(endpoints: Obj) -> list[str]:
+    """Addresses in an unusual form."""
+    found: list[str] = []
+    for i, subset in enumerate(items(endpoints, "subsets")):
+        for kind in ("addresses", "notReadyAddresses"):
+            for j, address in enumerate(items(subset, kind)):
+                found += ip_warnings(f"subsets[{i}].{kind}[{j}].ip", address.get("ip"))
+    return found
 
 
 def shorten(texts: Sequence[str]) -> str:
@@ -80,18 +77,23 @@ def _addresses(endpoints: Obj) -> list[str]:
     found = []
     for subset in items(endpoints, "subsets"):
         ports = items(subset, "ports")
-        for address in items(subset, "addresses"):
-            host = str(address.get("ip") or "")
-            bracketed = f"[{host}]" if ":" in host else host
-            found += [f"{bracketed}:{port.get('port')}" for port in ports] or [host]
+        hosts = [str(address.get("ip") or "") for address in items(subset, "addresses")]
+        joined = [f"[{host}]" if ":" in host else host for host in hosts]
+        found += [f"{h}:{port.get('port')}" for port in ports for h in joined] if ports else hosts
     return found
+
+
+def _shown(endpoints: Obj, addresses: Sequence[str]) -> str:
+    return shorten(addresses) if items(endpoints, "subsets") else "<none>"
 
 
 def _cells(endpoints: Obj, now: float) -> list[Any]:
     addresses = _addresses(endpoints)
-    return [name_of(endpoints), shorten(addresses) or "<none>", age_of(endpoints, now)]
+    return [name_of(endpoints), _shown(endpoints, addresses), age_of(endpoints, now)]
 
 
 TABLE = Table((NAME, Column("Endpoints"), AGE), _cells)
 
-BEHAVIOUR = Behaviour(default=default, validate=validate, table=TABLE, create_on_update=True)
+BEHAVIOUR = Behaviour(
+    default=default, validate=validate, warnings=warnings, table=TABLE, create_on_update=True
+)

@@ -5,12 +5,32 @@ Every reader here takes either spelling, so that one behaviour serves both views
 
 from typing import Any
 
+from petset.api import names
 from petset.api.ages import age
-from petset.api.check import Faults, child
+from petset.api.check import IMMUTABLE, Faults, child, semantically, worded
 from petset.api.errors import FieldError, invalid, required
 from petset.api.kind import Behaviour, Column, Table
 from petset.api.meta import Obj, name_of, namespace_of
 from petset.api.table import NAME
+
+WORDS_MAX, MESSAGE_MAX = 128, 1024
+"""Bytes of an event's short members, and of its message, where it tells the time of one event."""
+
+_KEPT = (
+    "involvedObject",
+    "reason",
+    "message",
+    "source",
+    "firstTimestamp",
+    "lastTimestamp",
+    "count",
+    "type",
+    "eventTime",
+    "action",
+    "related",
+    "reportingComponent",
+    "reportingInstance",
+)
 
 
 def _either(event: Obj, *keys: str) -> Any:
@@ -35,28 +55,73 @@ def reporter(event: Obj) -> str:
 
 
 def validate(event: Obj) -> list[FieldError]:
-    """Every fault of an event."""
+    """Every fault of an event, in the form in which it is stored."""
     return list(_faults(event))
+
+
+def validate_strictly(event: Obj) -> list[FieldError]:
+    """Every fault of an event that was created through events.k8s.io/v1."""
+    return [*_faults(event), *_series_faults(event), *_strict_faults(event)]
+
+
+def _strict_faults(event: Obj) -> Faults:
+    if not event.get("eventTime"):
+        yield required("eventTime")
+    if event.get("type") not in ("Normal", "Warning"):
+        yield invalid("type", "", f"has invalid value: {event.get('type') or ''}")
+    for key in ("firstTimestamp", "lastTimestamp", "count"):
+        if event.get(key):
+            yield invalid(key, "", "needs to be unset")
+    if any(child(event, "source").values()):
+        yield invalid("source", "", "needs to be unset")
+
+
+def _series_faults(event: Obj) -> Faults:
+    series = event.get("series")
+    if series is None:
+        return
+    if (series.get("count") or 0) < 2:
+        yield invalid("series.count", "", "should be at least 2")
+    if not series.get("lastObservedTime"):
+        yield required("series.lastObservedTime")
+
+
+def validate_strict_update(new: Obj, old: Obj) -> list[FieldError]:
+    """Through events.k8s.io/v1 only the series and the metadata of an event change."""
+    faults = list(_faults(new))
+    if semantically(new.get("series")) != semantically(old.get("series")):
+        faults += _series_faults(new)
+    for key in _KEPT:
+        if semantically(new.get(key)) != semantically(old.get(key)):
+            path = "reportingController" if key == "reportingComponent" else key
+            faults.append(invalid(path, new.get(key), IMMUTABLE))
+    return faults
 
 
 def _faults(event: Obj) -> Faults:
     about, namespace = regarding(event).get("namespace") or "", namespace_of(event)
-    if (about and about != namespace) or (
-        not about and namespace not in ("default", "kube-system", "")
-    ):
-        yield invalid("involvedObject.namespace", about, "does not match event.namespace")
+    elsewhere = invalid("involvedObject.namespace", about, "does not match event.namespace")
     if not event.get("eventTime"):
+        if namespace != about and (about or namespace not in ("", "default")):
+            yield elsewhere
         return
-    if not reporter(event):
+    if not about and namespace not in ("default", "kube-system"):
+        yield elsewhere
+    who = reporter(event)
+    if not who:
         yield required("reportingController")
-    for key, limit in (("reportingInstance", 128), ("action", 128), ("reason", 128)):
-        value = event.get(key) or ""
-        if not value:
+    yield from worded("reportingController", who, names.qualified_name(who))
+    for key in ("reportingInstance", "action", "reason"):
+        if not event.get(key):
             yield required(key)
-        elif len(value) > limit:
-            yield invalid(key, "", f"can have at most {limit} characters")
-    if event.get("type") not in ("Normal", "Warning"):
-        yield invalid("type", event.get("type") or "", "must be Normal or Warning")
+        yield from _length_faults(key, event.get(key), WORDS_MAX)
+    message = _either(event, "message", "note")
+    yield from _length_faults("message", message, MESSAGE_MAX)
+
+
+def _length_faults(path: str, value: object, limit: int) -> Faults:
+    if len(str(value or "").encode()) > limit:
+        yield invalid(path, "", f"can have at most {limit} characters")
 
 
 def _source_cell(event: Obj) -> str:
@@ -134,11 +199,14 @@ BEHAVIOUR = Behaviour(
         "source": lambda event: str(source(event).get("component") or reporter(event)),
     },
     table=TABLE,
+    name_rule="path",
     create_on_update=True,
 )
 
 EVENTS_V1 = Behaviour(
-    validate=validate,
+    validate=validate_strictly,
+    validate_update=validate_strict_update,
+    validates_update_alone=True,
     fields={
         **{f"regarding.{key}": _about(key) for key in _ABOUT},
         "reason": _plain("reason"),

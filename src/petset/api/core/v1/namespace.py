@@ -1,9 +1,10 @@
 """Namespace: its finalizer, its phase, columns."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from petset.api import names
-from petset.api.check import Faults, child, fill, items, member
+from petset.api.check import Faults, child, fill, items, member, worded
 from petset.api.errors import FieldError, invalid
 from petset.api.kind import Behaviour, Column, Table
 from petset.api.meta import MutableObj, Obj, is_deleting, name_of
@@ -42,18 +43,21 @@ def prepare_update(new: MutableObj, old: Obj) -> None:
 
 def validate(namespace: Obj) -> list[FieldError]:
     """Finalizers are qualified names."""
-    return list(_finalizer_faults(child(namespace, "spec")))
+    return list(_finalizer_faults(items(child(namespace, "spec"), "finalizers")))
 
 
-def _finalizer_faults(spec: Obj) -> Faults:
-    yield from names.finalizers("spec.finalizers", items(spec, "finalizers"))
+def _finalizer_faults(finalizers: Sequence[Any]) -> Faults:
+    path = "spec.finalizers"
+    for name in finalizers:
+        yield from worded(path, name, names.qualified_name(name))
+        yield from names.standard_finalizer(path, name)
 
 
 def validate_status(new: Obj, old: Obj) -> list[FieldError]:
     """Active unless it is being deleted."""
     del old
-    phase = child(new, "status").get("phase")
-    path = "status.phase"
+    phase = child(new, "status").get("phase") or ""
+    path = "status.Phase"  # upstream's spelling
     if is_deleting(new):
         if phase != "Terminating":
             words = "may only be 'Terminating' if `deletionTimestamp` is not empty"

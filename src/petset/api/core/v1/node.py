@@ -1,8 +1,10 @@
 """Node: validation, update rules, columns."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from petset.api import names
+from petset.api.addresses import cidr, cidr_warnings, parse_network
 from petset.api.check import Faults, child, items, member, needed, one_of
 from petset.api.core.v1.placement import EFFECTS
 from petset.api.core.v1.resources import amount_faults, canonical_list
@@ -26,24 +28,43 @@ def default(node: MutableObj) -> None:
 
 
 def validate(node: Obj) -> list[FieldError]:
-    """Every fault of a node: taints, addresses, amounts."""
-    return [*_taint_faults(child(node, "spec")), *_status_faults(child(node, "status"))]
+    """Every fault of a node: taints, addresses, amounts, ranges of pod addresses."""
+    spec = child(node, "spec")
+    return [
+        *_taint_faults(spec),
+        *_status_faults(child(node, "status")),
+        *_range_faults(items(spec, "podCIDRs")),
+    ]
 
 
 def _taint_faults(spec: Obj) -> Faults:
     seen: set[tuple[object, object]] = set()
     for i, taint in enumerate(items(spec, "taints")):
-        where, key = f"spec.taints[{i}]", taint.get("key") or ""
+        # Upstream tells the faults of taints at metadata.
+        where, key = f"metadata.taints[{i}]", taint.get("key") or ""
         for message in names.qualified_name(key):
             yield invalid(f"{where}.key", key, message)
         value = taint.get("value") or ""
-        for message in names.label_value(value):
-            yield invalid(f"{where}.value", value, message)
+        if messages := names.label_value(value):
+            yield invalid(f"{where}.value", value, ";".join(messages))
         yield from one_of(f"{where}.effect", taint.get("effect"), EFFECTS, need=True)
         pair = (taint.get("effect"), key)
         if pair in seen:
-            yield duplicate(where, taint)
+            yield duplicate(where, taint, "taints must be unique by key and effect pair")
         seen.add(pair)
+
+
+def _range_faults(ranges: Sequence[Any]) -> Faults:
+    path, seen = "spec.podCIDRs", set[object]()
+    for i, value in enumerate(ranges):
+        yield from cidr(f"{path}[{i}]", value)
+    networks = [found[1] for found in map(parse_network, ranges) if found]
+    if len(ranges) > 1 and (len(ranges) > 2 or len({n.version for n in networks}) < 2):
+        yield invalid(path, ranges, "may specify no more than one CIDR for each IP family")
+    for i, value in enumerate(ranges):
+        if value in seen:
+            yield duplicate(f"{path}[{i}]", value)
+        seen.add(value)
 
 
 def _status_faults(status: Obj) -> Faults:
@@ -55,7 +76,7 @@ def _status_faults(status: Obj) -> Faults:
         seen.add(pair)
     for kind in ("capacity", "allocatable"):
         for name, amount in child(status, kind).items():
-            yield from amount_faults(f"status.{kind}[{name}]", name, amount)
+            yield from amount_faults(f"status.{kind}.{name}", name, amount)
 
 
 def validate_update(new: Obj, old: Obj) -> list[FieldError]:
@@ -69,7 +90,21 @@ def validate_update(new: Obj, old: Obj) -> list[FieldError]:
     if before.get("providerID") and after.get("providerID") != before["providerID"]:
         words = 'node updates may not change providerID except from "" to valid'
         faults.append(forbidden_field("spec.providerID", words))
+    if (after.get("externalID") or "") != (before.get("externalID") or ""):
+        faults.append(forbidden_field("spec.externalID", "may not be updated"))
     return faults
+
+
+def warnings(node: Obj) -> list[str]:
+    """Members of a node's spec that do nothing any more, and addresses in an unusual form."""
+    spec, found = child(node, "spec"), []
+    if spec.get("configSource") is not None:
+        found.append("spec.configSource: the feature is no longer supported")
+    if spec.get("externalID"):
+        found.append("spec.externalID: this field is deprecated, and is unused by Kubernetes")
+    for i, value in enumerate(items(spec, "podCIDRs")):
+        found += cidr_warnings(f"spec.podCIDRs[{i}]", value)
+    return found
 
 
 def validate_status(new: Obj, old: Obj) -> list[FieldError]:
@@ -146,6 +181,7 @@ BEHAVIOUR = Behaviour(
     validate=validate,
     validate_update=validate_update,
     validate_status=validate_status,
+    warnings=warnings,
     fields={
         "spec.unschedulable": lambda n: "true" if child(n, "spec").get("unschedulable") else "false"
     },

@@ -9,7 +9,7 @@ from petset.api.core.v1.resources import parsed
 from petset.api.meta import Obj, name_of
 from petset.api.quantity import NANO
 
-_OLD_LABELS = {
+OLD_LABELS = {
     "beta.kubernetes.io/arch": ('deprecated since v1.14; use "kubernetes.io/arch" instead'),
     "beta.kubernetes.io/os": ('deprecated since v1.14; use "kubernetes.io/os" instead'),
     "failure-domain.beta.kubernetes.io/region": (
@@ -22,6 +22,7 @@ _OLD_LABELS = {
         'deprecated since v1.17; use "node.kubernetes.io/instance-type" instead'
     ),
 }
+"""Labels of nodes that have new names."""
 
 
 def of_pod(pod: Obj) -> list[str]:
@@ -39,8 +40,8 @@ def of_pod(pod: Obj) -> list[str]:
 def of_spec(path: str, spec: Obj) -> Iterator[str]:
     """Warnings about a pod's spec."""
     for key in child(spec, "nodeSelector"):
-        if key in _OLD_LABELS:
-            yield f"{path}.nodeSelector[{key}]: {_OLD_LABELS[key]}"
+        if key in OLD_LABELS:
+            yield f"{path}.nodeSelector[{key}]: {OLD_LABELS[key]}"
     grace = spec.get("terminationGracePeriodSeconds")
     if grace is not None and grace < 0:
         yield (

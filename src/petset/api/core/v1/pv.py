@@ -3,39 +3,37 @@
 Invariant: what a volume is made of does not change after creation.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from petset.api import names
-from petset.api.check import Faults, changes, child, fill, items, member, optional, semantically
-from petset.api.core.v1 import placement, pvc
-from petset.api.core.v1.resources import canonical_list, parsed, quantity_faults
-from petset.api.core.v1.volume import host_path_faults
+from petset.api import deprecated, names
+from petset.api.check import (
+    IMMUTABLE,
+    Faults,
+    changes,
+    child,
+    drop,
+    fill,
+    items,
+    member,
+    optional,
+    semantically,
+)
+from petset.api.core.v1 import placement, pvc, pvsource
+from petset.api.core.v1.resources import basic_faults, canonical_list, positive_faults
 from petset.api.errors import FieldError, forbidden_field, invalid, not_supported, required
 from petset.api.kind import Behaviour, Column, Table
 from petset.api.meta import MutableObj, Obj, is_deleting, name_of
 from petset.api.table import AGE, NAME, age_of
 
 POLICIES = ("Delete", "Recycle", "Retain")
-_NO_SOURCE = frozenset(
-    (
-        "accessModes",
-        "capacity",
-        "claimRef",
-        "mountOptions",
-        "nodeAffinity",
-        "persistentVolumeReclaimPolicy",
-        "storageClassName",
-        "volumeAttributesClassName",
-        "volumeMode",
-    )
-)
-_NEEDED = {
-    "local": ("path",),
-    "csi": ("driver", "volumeHandle"),
-    "nfs": ("server", "path"),
+GONE_SOURCES = {
+    "cephfs": "deprecated in v1.28, non-functional in v1.31+",
+    "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
+    "scaleIO": "deprecated in v1.16, non-functional in v1.22+",
+    "storageos": "deprecated in v1.22, non-functional in v1.25+",
+    "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
+    "rbd": "deprecated in v1.28, non-functional in v1.31+",
 }
-"""Members that a kind of source cannot do without."""
 
 
 def default(volume: MutableObj) -> None:
@@ -44,14 +42,8 @@ def default(volume: MutableObj) -> None:
     fill(spec, "persistentVolumeReclaimPolicy", "Retain")
     fill(spec, "volumeMode", "Filesystem")
     canonical_list(spec, "capacity")
-    if isinstance(spec.get("hostPath"), dict) and spec["hostPath"].get("type") is None:
-        spec["hostPath"]["type"] = ""
+    pvsource.default(spec)
     fill(member(volume, "status"), "phase", "Pending")
-
-
-def sources_of(spec: Obj) -> Mapping[str, Any]:
-    """What the volume is made of, by kind of source."""
-    return {k: v for k, v in spec.items() if k not in _NO_SOURCE and v is not None}
 
 
 def validate(volume: Obj) -> list[FieldError]:
@@ -60,14 +52,13 @@ def validate(volume: Obj) -> list[FieldError]:
 
 
 def _faults(spec: Obj) -> Faults:
+    if not items(spec, "accessModes"):
+        yield required("spec.accessModes")
     yield from pvc.access_mode_faults("spec.accessModes", items(spec, "accessModes"))
-    yield from _capacity_faults(child(spec, "capacity"))
+    yield from _capacity_faults(spec.get("capacity"))
     policy = spec.get("persistentVolumeReclaimPolicy")
     if policy not in (None, "", *POLICIES):
         yield not_supported("spec.persistentVolumeReclaimPolicy", policy, POLICIES)
-    mode = spec.get("volumeMode")
-    if mode is not None and mode not in pvc.VOLUME_MODES:
-        yield not_supported("spec.volumeMode", mode, pvc.VOLUME_MODES)
     affinity = child(spec, "nodeAffinity")
     if affinity:
         path = "spec.nodeAffinity.required"
@@ -75,64 +66,91 @@ def _faults(spec: Obj) -> Faults:
             yield required(path, "must specify required node constraints")
         else:
             yield from placement.node_selector_faults(path, child(affinity, "required"))
+    yield from pvsource.faults(spec)
+    if "local" in pvsource.sources_of(spec) and affinity.get("required") is None:
+        yield required("spec.nodeAffinity", "Local volume requires node affinity")
     yield from optional("spec.storageClassName", spec.get("storageClassName"), names.dns_subdomain)
-    yield from _source_faults(spec, bool(affinity), policy)
+    mode = spec.get("volumeMode")
+    if mode is not None and mode not in pvc.VOLUME_MODES:
+        yield not_supported("spec.volumeMode", mode, pvc.VOLUME_MODES)
+    yield from _attributes_class_faults(spec)
 
 
-def _capacity_faults(capacity: Obj) -> Faults:
+def _attributes_class_faults(spec: Obj) -> Faults:
+    name, path = spec.get("volumeAttributesClassName"), "spec.volumeAttributesClassName"
+    if name is None:
+        return
+    if not name:
+        yield required(path, "an empty string is disallowed")
+    yield from optional(path, name, names.dns_subdomain)
+    if spec.get("csi") is None:
+        yield required("spec.csi", "has to be specified when using volumeAttributesClassName")
+
+
+def _capacity_faults(capacity: Any) -> Faults:
     if not capacity:
         yield required("spec.capacity")
-    elif list(capacity) != ["storage"]:
+    if not capacity or list(capacity) != ["storage"]:
         yield not_supported("spec.capacity", capacity, ["storage"])
-    for name, amount in capacity.items():
+    for name, amount in (capacity or {}).items():
         where = f"spec.capacity[{name}]"
-        yield from quantity_faults(where, amount)
-        value = parsed(amount)
-        if value is not None and value.nano == 0:
-            yield invalid(where, "0", "must be greater than zero")
-
-
-def _source_faults(spec: Obj, affinity: bool, policy: object) -> Faults:
-    given = list(sources_of(spec))
-    if not given:
-        yield required("spec", "must specify a volume type")
-    for kind in given[1:]:
-        yield forbidden_field(f"spec.{kind}", "may not specify more than 1 volume type")
-    if not given:
-        return
-    source = child(spec, given[0])
-    for key in _NEEDED.get(given[0], ()):
-        if not source.get(key):
-            yield required(f"spec.{given[0]}.{key}")
-    if given[0] == "hostPath":
-        yield from host_path_faults("spec.hostPath", source)
-        if source.get("path") == "/" and policy == "Recycle":
-            words = "may not be '/' for a hostPath mount of a volume with reclaim policy Recycle"
-            yield forbidden_field("spec.hostPath.path", words)
-    if given[0] == "local" and not affinity:
-        yield required("spec.nodeAffinity", "Local volume requires node affinity")
+        yield from basic_faults(where, amount)
+        yield from positive_faults(where, amount)
 
 
 def validate_update(new: Obj, old: Obj) -> list[FieldError]:
     """The source, the volume mode and a node affinity once set never change."""
-    after, before = child(new, "spec"), child(old, "spec")
-    faults: list[FieldError] = []
-    new_source, old_source = semantically(sources_of(after)), semantically(sources_of(before))
+    return list(_update_faults(child(new, "spec"), child(old, "spec")))
+
+
+def _update_faults(after: Obj, before: Obj) -> Faults:
+    new_source = semantically(_comparable(after, before))
+    old_source = semantically(pvsource.sources_of(before))
     if new_source != old_source:
-        faults.append(
-            forbidden_field(
-                "spec.persistentvolumesource",
-                "spec.persistentvolumesource is immutable after creation"
-                f"{changes(new_source, old_source)}",
-            )
+        yield forbidden_field(
+            "spec.persistentvolumesource",
+            "spec.persistentvolumesource is immutable after creation"
+            f"{changes(new_source, old_source)}",
         )
     if after.get("volumeMode") != before.get("volumeMode"):
-        faults.append(invalid("spec.volumeMode", after.get("volumeMode"), "field is immutable"))
-    was, now = child(before, "nodeAffinity"), child(after, "nodeAffinity")
+        yield invalid("volumeMode", after.get("volumeMode"), IMMUTABLE)
+    was, now = child(before, "nodeAffinity"), after.get("nodeAffinity")
     if was and semantically(was) != semantically(now):
         words = "field is immutable, except for updating from beta label to GA"
-        faults.append(invalid("spec.nodeAffinity", dict(now), words))
-    return faults
+        yield invalid("nodeAffinity", now, words)
+    key = "volumeAttributesClassName"
+    if before.get(key) is not None and after.get(key) is None:
+        yield forbidden_field(f"spec.{key}", "update from non-nil value to nil is forbidden")
+
+
+def _comparable(after: Obj, before: Obj) -> Obj:
+    """The new source without what may be added: the secret for expansion by the controller."""
+    sources, key = pvsource.sources_of(after), "controllerExpandSecretRef"
+    if "csi" in sources and "csi" in before and not child(before, "csi").get(key):
+        return {**sources, "csi": drop(child(after, "csi"), key)}
+    return sources
+
+
+def warnings(volume: Obj) -> list[str]:
+    """What of a volume is deprecated."""
+    spec = child(volume, "spec")
+    found = list(deprecated.storage_class(volume))
+    if spec.get("persistentVolumeReclaimPolicy") == "Recycle":
+        found.append(
+            "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. "
+            "Instead, the recommended approach is to use dynamic provisioning."
+        )
+    terms = items(child(spec, "nodeAffinity", "required"), "nodeSelectorTerms")
+    for i, term in enumerate(terms):
+        path = f"spec.nodeAffinity.required.nodeSelectorTerms[{i}]"
+        found += deprecated.expressions(path, term)
+    spelled = {"storageos": "storageOS"}
+    found += [
+        f"spec.{spelled.get(kind, kind)}: {words}"
+        for kind, words in GONE_SOURCES.items()
+        if spec.get(kind) is not None
+    ]
+    return found
 
 
 def _claim_of(volume: Obj) -> str:
@@ -179,6 +197,7 @@ BEHAVIOUR = Behaviour(
     prepare_create=default,
     validate=validate,
     validate_update=validate_update,
+    warnings=warnings,
     table=TABLE,
     deletion_returns_object=True,
 )

@@ -5,9 +5,10 @@ Invariant: after creation a claim's spec changes only where binding and resizing
 
 from typing import Any
 
-from petset.api import names, selectors
+from petset.api import deprecated, names, selectors
 from petset.api.ages import age
 from petset.api.check import (
+    IMMUTABLE,
     Faults,
     changes,
     child,
@@ -15,12 +16,20 @@ from petset.api.check import (
     fill,
     items,
     member,
-    needed,
     one_of,
     optional,
     semantically,
+    worded,
 )
-from petset.api.core.v1.resources import canonical_list, parsed, quantity_faults
+from petset.api.core.v1.resources import (
+    basic_faults,
+    canonical,
+    canonical_list,
+    is_native,
+    parsed,
+    positive_faults,
+    quantity_faults,
+)
 from petset.api.errors import (
     FieldError,
     forbidden_field,
@@ -40,7 +49,14 @@ _SHORT_MODES = {
     "ReadWriteOncePod": "RWOP",
 }
 VOLUME_MODES = ("Block", "Filesystem")
-CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
+CLASS_ANNOTATION = deprecated.CLASS_ANNOTATION
+RESIZE_STATES = (
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizePending",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+)
 
 
 def default_spec(spec: MutableObj) -> None:
@@ -66,56 +82,70 @@ def default(claim: MutableObj) -> None:
 
 
 def access_mode_faults(path: str, modes: Any) -> Faults:
-    """At least one access mode, all known; ReadWriteOncePod stands alone."""
-    if not modes:
-        yield required(path, "at least 1 access mode is required")
+    """Known access modes only; ReadWriteOncePod stands alone."""
     for mode in modes:
         if mode not in ACCESS_MODES:
             yield not_supported(path, mode, ACCESS_MODES)
-    if "ReadWriteOncePod" in modes and len(modes) > 1:
+    known = {*modes} & {*ACCESS_MODES}
+    if "ReadWriteOncePod" in known and len(known) > 1:
         yield forbidden_field(path, "may not use ReadWriteOncePod with other access modes")
 
 
 def spec_faults(path: str, spec: Obj) -> Faults:
     """Every fault of a claim's spec."""
-    yield from access_mode_faults(f"{path}.accessModes", items(spec, "accessModes"))
+    if not items(spec, "accessModes"):
+        yield required(f"{path}.accessModes", "at least 1 access mode is required")
     if isinstance(spec.get("selector"), dict):
         yield from selectors.validate(spec["selector"], f"{path}.selector")
+    yield from access_mode_faults(f"{path}.accessModes", items(spec, "accessModes"))
     requests = child(spec, "resources", "requests")
     if "storage" not in requests:
         yield required(f"{path}.resources[storage]")
     else:
-        yield from _size_faults(f"{path}.resources[storage]", requests["storage"])
+        yield from size_faults(f"{path}.resources[storage]", requests["storage"])
     yield from optional(
         f"{path}.storageClassName", spec.get("storageClassName"), names.dns_subdomain
     )
     yield from one_of(f"{path}.volumeMode", spec.get("volumeMode"), VOLUME_MODES)
+    for key in ("dataSource", "dataSourceRef"):
+        if spec.get(key) is not None:
+            yield from _source_faults(f"{path}.{key}", child(spec, key))
+    yield from _sources_faults(path, spec)
     yield from optional(
         f"{path}.volumeAttributesClassName",
         spec.get("volumeAttributesClassName"),
         names.dns_subdomain,
     )
-    for key in ("dataSource", "dataSourceRef"):
-        if spec.get(key) is not None:
-            yield from _source_faults(f"{path}.{key}", child(spec, key))
 
 
-def _size_faults(path: str, amount: object) -> Faults:
-    yield from quantity_faults(path, amount)
-    value = parsed(amount)
-    if value is not None and value.nano == 0:
-        yield invalid(path, "0", "must be greater than zero")
+def size_faults(path: str, amount: object) -> Faults:
+    """A size: well formed and over zero."""
+    if parsed(amount) is None:
+        yield from quantity_faults(path, amount)
+    yield from positive_faults(path, amount)
 
 
 def _source_faults(path: str, source: Obj) -> Faults:
-    yield from needed(f"{path}.name", source.get("name"), lambda _: [])
-    yield from needed(f"{path}.kind", source.get("kind"), lambda _: [])
-    if not source.get("apiGroup") and source.get("kind") not in (None, "PersistentVolumeClaim"):
-        yield invalid(
-            path,
-            source.get("kind"),
-            "must be 'PersistentVolumeClaim' when referencing the default apiGroup",
-        )
+    for key in ("name", "kind"):
+        if not source.get(key):
+            yield required(f"{path}.{key}")
+    group = source.get("apiGroup")
+    if not group and source.get("kind") != "PersistentVolumeClaim":
+        words = "must be 'PersistentVolumeClaim' when referencing the default apiGroup"
+        yield invalid(path, source.get("kind") or "", words)
+    yield from optional(f"{path}.apiGroup", group, names.dns_subdomain)
+    yield from optional(f"{path}.namespace", source.get("namespace"), names.dns_label)
+
+
+def _sources_faults(path: str, spec: Obj) -> Faults:
+    """The two spellings of a data source agree."""
+    source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
+    if source is None or reference is None:
+        return
+    if child(spec, "dataSourceRef").get("namespace"):
+        yield invalid(path, {}, "may not be specified when dataSourceRef.namespace is specified")
+    elif any(source.get(key) != reference.get(key) for key in ("apiGroup", "kind", "name")):
+        yield invalid(path, {}, "must match dataSourceRef")
 
 
 def validate(claim: Obj) -> list[FieldError]:
@@ -125,17 +155,27 @@ def validate(claim: Obj) -> list[FieldError]:
 
 def validate_update(new: Obj, old: Obj) -> list[FieldError]:
     """A spec may change only by binding (volumeName), default class, growth, attributes class."""
-    return list(_update_faults(child(new, "spec"), old))
+    return list(_update_faults(new, old))
 
 
-def _update_faults(new: Obj, old_claim: Obj) -> Faults:
-    old, status = child(old_claim, "spec"), child(old_claim, "status")
+def _update_faults(new_claim: Obj, old_claim: Obj) -> Faults:
+    new, old, status = (
+        child(new_claim, "spec"),
+        child(old_claim, "spec"),
+        child(old_claim, "status"),
+    )
     bound = status.get("phase") == "Bound"
-    allowed = ["volumeAttributesClassName"] if bound else []
+    allowed = []
+    if bound and new.get("volumeAttributesClassName") is not None:
+        allowed.append("volumeAttributesClassName")
     if not old.get("volumeName"):
         allowed.append("volumeName")
-    if old.get("storageClassName") is None and not _annotated_class(old_claim):
+    marked, marks = _class_mark(old_claim), _class_mark(new_claim)
+    given = new.get("storageClassName") if old.get("storageClassName") is None else None
+    if given is not None and marked in (None, given):
         allowed.append("storageClassName")
+    if marks != marked and not (given is not None and marked == given and marks is None):
+        yield invalid(f"metadata.annotations.{CLASS_ANNOTATION}", marks or "", IMMUTABLE)
     before, after = (_compared(spec, allowed, bound) for spec in (old, new))
     if before != after:
         yield forbidden_field(
@@ -143,8 +183,22 @@ def _update_faults(new: Obj, old_claim: Obj) -> Faults:
             "spec is immutable after creation except resources.requests and "
             f"volumeAttributesClassName for bound claims{changes(after, before)}",
         )
-    elif bound:
-        yield from _shrink_faults(new, old, status)
+    yield from _shrink_faults(new, old, status)
+    if new.get("volumeMode") != old.get("volumeMode"):
+        yield invalid("volumeMode", new.get("volumeMode"), IMMUTABLE)
+    yield from _attributes_class_faults(new, old)
+
+
+def _attributes_class_faults(new: Obj, old: Obj) -> Faults:
+    """The class of attributes, once named, is never unnamed."""
+    key = "volumeAttributesClassName"
+    if old.get(key) is None or new.get(key) == old.get(key):
+        return
+    if new.get(key) is None:
+        yield forbidden_field(f"spec.{key}", "update from non-nil value to nil is forbidden")
+    elif not new[key]:
+        words = "update from non-nil value to an empty string is forbidden"
+        yield forbidden_field(f"spec.{key}", words)
 
 
 def _compared(spec: Obj, allowed: list[str], bound: bool) -> Any:
@@ -155,8 +209,8 @@ def _compared(spec: Obj, allowed: list[str], bound: bool) -> Any:
     return semantically({**drop(spec, *allowed), "resources": resources})
 
 
-def _annotated_class(claim: Obj) -> bool:
-    return CLASS_ANNOTATION in child(claim, "metadata", "annotations")
+def _class_mark(claim: Obj) -> Any:
+    return child(claim, "metadata", "annotations").get(CLASS_ANNOTATION)
 
 
 def _shrink_faults(new: Obj, old: Obj, status: Obj) -> Faults:
@@ -165,20 +219,52 @@ def _shrink_faults(new: Obj, old: Obj, status: Obj) -> Faults:
     if wanted is None or had is None or wanted >= had:
         return
     actual = parsed(child(status, "capacity").get("storage"))
-    if actual is None or wanted <= actual:
+    if actual is not None and wanted <= actual:
         yield forbidden_field(
             "spec.resources.requests.storage", "field can not be less than status.capacity"
         )
 
 
 def validate_status(new: Obj, old: Obj) -> list[FieldError]:
-    """Capacities are well formed."""
+    """Capacities are well formed, and what is told of a resize is known."""
     del old
-    faults: list[FieldError] = []
-    for key in ("capacity", "allocatedResources"):
-        for name, amount in child(new, "status", key).items():
-            faults += quantity_faults(f"status.{key}[{name}]", amount)
-    return faults
+    return list(_status_faults(child(new, "spec"), child(new, "status")))
+
+
+def _status_faults(spec: Obj, status: Obj) -> Faults:
+    if not items(spec, "accessModes"):
+        yield required("Spec.accessModes")  # upstream's spelling
+    for name, amount in child(status, "capacity").items():
+        yield from basic_faults(f"status.capacity[{name}]", amount)
+    path = "status.allocatedResourceStatus"
+    for name, state in child(status, "allocatedResourceStatuses").items():
+        yield from _resized_name_faults(path, name)
+        if state not in RESIZE_STATES:
+            yield not_supported(path, name, RESIZE_STATES)
+    for name, amount in child(status, "allocatedResources").items():
+        faults = list(_resized_name_faults("status.allocatedResources", name))
+        yield from faults or basic_faults(f"status.allocatedResources[{name}]", amount)
+
+
+def _resized_name_faults(path: str, name: str) -> Faults:
+    faults = list(worded(path, name, names.qualified_name(name)))
+    if not faults and is_native(name) and name != "storage":
+        faults.append(not_supported(path, name, ["storage"]))
+    yield from faults
+
+
+def warnings(claim: Obj) -> list[str]:
+    """What of a claim is deprecated or odd."""
+    found = list(deprecated.storage_class(claim))
+    for kind in ("requests", "limits"):
+        amount = child(claim, "spec", "resources", kind).get("storage")
+        value = parsed(amount) if amount is not None else None
+        if value is not None and value.milli % 1000:
+            found.append(
+                f"spec.resources.{kind}[storage]: fractional byte value "
+                f'"{canonical(amount)}" is invalid, must be an integer'
+            )
+    return found
 
 
 def short_modes(modes: Any) -> str:
@@ -229,6 +315,7 @@ BEHAVIOUR = Behaviour(
     validate=validate,
     validate_update=validate_update,
     validate_status=validate_status,
+    warnings=warnings,
     table=TABLE,
     deletion_returns_object=True,
 )

@@ -21,7 +21,21 @@ _STANDARD = (
     "persistentvolumeclaims",
     "services.nodeports",
     "services.loadbalancers",
+    *(f"requests.{name}" for name in (*COMPUTE, "storage")),
+    *(f"limits.{name}" for name in COMPUTE),
 )
+COUNTED = (
+    "pods",
+    "services",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+    "services.nodeports",
+    "services.loadbalancers",
+)
+"""Resources of which there are whole ones only."""
 
 
 def canonical(amount: object) -> Any:
@@ -67,6 +81,22 @@ def quantity_faults(path: str, amount: object) -> Faults:
         yield invalid(path, canonical(amount), NOT_NEGATIVE)
 
 
+def basic_faults(path: str, amount: object) -> Faults:
+    """A quantity that is well formed and not negative, as volumes put it."""
+    value = parsed(amount)
+    if value is None:
+        yield from quantity_faults(path, amount)
+    elif value.nano < 0:
+        yield invalid(path, value.whole, "must be a valid resource quantity")
+
+
+def positive_faults(path: str, amount: object) -> Faults:
+    """A quantity, if well formed, is over zero."""
+    value = parsed(amount)
+    if value is not None and value.nano <= 0:
+        yield invalid(path, canonical(amount), "must be greater than zero")
+
+
 def is_hugepages(name: str) -> bool:
     """Whether a resource is huge pages of some size."""
     return name.startswith("hugepages-")
@@ -84,14 +114,23 @@ def is_extended(name: str) -> bool:
 
 
 def _is_standard(name: str) -> bool:
-    return name in _STANDARD or is_hugepages(name) or name.startswith(("requests.", "limits."))
+    return name in _STANDARD or name.startswith(("hugepages-", "requests.hugepages-"))
 
 
 def name_faults(path: str, name: str) -> Faults:
     """A resource name: qualified; without a prefix only the standard ones."""
-    yield from worded(path, name, names.qualified_name(name))
-    if "/" not in name and not _is_standard(name):
+    faults = names.qualified_name(name)
+    yield from worded(path, name, faults)
+    if not faults and "/" not in name and not _is_standard(name):
         yield invalid(path, name, "must be a standard resource type or fully qualified")
+
+
+def quota_name_faults(path: str, name: str) -> Faults:
+    """A resource name that a quota may bound."""
+    yield from name_faults(path, name)
+    standard = _is_standard(name) and name != "storage"
+    if "/" not in name and not standard:
+        yield invalid(path, name, "must be a standard resource for quota")
 
 
 def container_name_faults(path: str, name: str) -> Faults:
@@ -108,7 +147,8 @@ def amount_faults(path: str, name: str, amount: object) -> Faults:
     """An amount of a resource: not negative, whole for extended resources."""
     yield from quantity_faults(path, amount)
     value = parsed(amount)
-    if value is not None and is_extended(name) and value.nano % quantity.NANO:
+    counted = is_extended(name) or name in COUNTED
+    if value is not None and counted and value.milli % 1000:
         yield invalid(path, canonical(amount), "must be an integer")
 
 

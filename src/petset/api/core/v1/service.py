@@ -7,6 +7,7 @@ Invariant: a Service keeps its cluster IPs as long as it is of a type that has t
 from collections.abc import Sequence
 from typing import Any
 
+from petset.api import addresses as address_rules
 from petset.api import names
 from petset.api.check import (
     Faults,
@@ -23,7 +24,6 @@ from petset.api.check import (
 )
 from petset.api.core.v1 import servicetable
 from petset.api.core.v1.container import PROTOCOLS
-from petset.api.core.v1.endpoints import endpoint_ip_faults
 from petset.api.core.v1.servicefamily import FAMILIES, family_of
 from petset.api.core.v1.serviceupdate import (
     is_external,
@@ -217,7 +217,8 @@ def _address_faults(spec: Obj, kind: object) -> Faults:
     if not faults:
         yield from _family_faults(addresses, items(spec, "ipFamilies"))
     for i, address in enumerate(items(spec, "externalIPs")):
-        yield from endpoint_ip_faults(f"spec.externalIPs[{i}]", address)
+        path = f"spec.externalIPs[{i}]"
+        yield from list(ip(path, address)) or address_rules.non_special(path, address)
 
 
 def _family_faults(addresses: Sequence[Any], families: Sequence[Any]) -> Faults:

@@ -3,8 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from petset.api import names
-from petset.api.check import Faults, child, fill, items, member, needed, semantically
+from petset.api import names, selectors
+from petset.api.check import (
+    Faults,
+    child,
+    fill,
+    items,
+    member,
+    needed,
+    optional,
+    semantically,
+)
 from petset.api.errors import FieldError, invalid, not_supported, required
 from petset.api.kind import Behaviour, Column, Table
 from petset.api.meta import MutableObj, Obj, name_of, namespace_of
@@ -23,9 +32,22 @@ def default_binding(binding: MutableObj) -> None:
 
 
 def validate_role(role: Obj) -> list[FieldError]:
-    """Every fault of a role's rules."""
+    """Every fault of a role's rules, and of what it gathers from other roles."""
     namespaced = role.get("kind") == "Role"
-    return list(_rules_faults(items(role, "rules"), namespaced))
+    faults = list(_rules_faults(items(role, "rules"), namespaced))
+    return faults if namespaced else [*faults, *_aggregation_faults(role)]
+
+
+def _aggregation_faults(role: Obj) -> Faults:
+    if role.get("aggregationRule") is None:
+        return
+    path = "aggregationRule.clusterRoleSelectors"
+    chosen = items(child(role, "aggregationRule"), "clusterRoleSelectors")
+    if not chosen:
+        words = "at least one clusterRoleSelector required if aggregationRule is non-nil"
+        yield required(path, words)
+    for i, selector in enumerate(chosen):
+        yield from selectors.validate(selector, f"{path}[{i}]")
 
 
 def _rules_faults(rules: Sequence[Any], namespaced: bool) -> Faults:
@@ -38,7 +60,7 @@ def _rules_faults(rules: Sequence[Any], namespaced: bool) -> Faults:
             if namespaced:
                 words = "namespaced rules cannot apply to non-resource URLs"
                 yield invalid(f"{where}.nonResourceURLs", urls, words)
-            if items(rule, "apiGroups") or items(rule, "resources"):
+            if any(items(rule, key) for key in ("apiGroups", "resources", "resourceNames")):
                 words = "rules cannot apply to both regular resources and non-resource URLs"
                 yield invalid(f"{where}.nonResourceURLs", urls, words)
             continue
@@ -55,26 +77,43 @@ def validate_binding(binding: Obj) -> list[FieldError]:
 def _binding_faults(binding: Obj, namespaced: bool) -> Faults:
     role = child(binding, "roleRef")
     if role.get("apiGroup") != GROUP:
-        yield not_supported("roleRef.apiGroup", role.get("apiGroup"), [GROUP])
+        yield not_supported("roleRef.apiGroup", role.get("apiGroup") or "", [GROUP])
     kinds = ("Role", "ClusterRole") if namespaced else ("ClusterRole",)
     if role.get("kind") not in kinds:
-        yield not_supported("roleRef.kind", role.get("kind"), kinds)
+        yield not_supported("roleRef.kind", role.get("kind") or "", kinds)
     yield from needed("roleRef.name", role.get("name"), names.path_segment)
     for i, subject in enumerate(items(binding, "subjects")):
-        where, kind = f"subjects[{i}]", subject.get("kind")
-        if not subject.get("name"):
-            yield required(f"{where}.name")
-        if kind not in _KINDS:
-            yield not_supported(f"{where}.kind", kind, _KINDS)
-        if kind == "ServiceAccount" and not subject.get("namespace"):
-            yield required(f"{where}.namespace")
+        yield from _subject_faults(f"subjects[{i}]", subject, namespaced)
+
+
+def _subject_faults(path: str, subject: Obj, namespaced: bool) -> Faults:
+    kind, name = subject.get("kind") or "", subject.get("name") or ""
+    group = subject.get("apiGroup") or ""
+    if not name:
+        yield required(f"{path}.name")
+    if kind not in _KINDS:
+        yield not_supported(f"{path}.kind", kind, _KINDS)
+    elif kind == "ServiceAccount":
+        yield from optional(f"{path}.name", name, names.dns_subdomain)
+        if group:
+            yield not_supported(f"{path}.apiGroup", group, [""])
+        if not namespaced and not subject.get("namespace"):
+            yield required(f"{path}.namespace")
+    else:
+        if not name:
+            yield invalid(f"{path}.name", "", f"{kind.lower()} name cannot be empty")
+        if group != GROUP:
+            yield not_supported(f"{path}.apiGroup", group, [GROUP])
 
 
 def validate_binding_update(new: Obj, old: Obj) -> list[FieldError]:
     """A binding keeps its role."""
     if semantically(new.get("roleRef")) == semantically(old.get("roleRef")):
         return []
-    return [invalid("roleRef", new.get("roleRef"), "cannot change roleRef")]
+    role = child(new, "roleRef")
+    members = {"APIGroup": "apiGroup", "Kind": "kind", "Name": "name"}
+    shown = {word: role.get(key) or "" for word, key in members.items()}
+    return [invalid("roleRef", shown, "cannot change roleRef")]
 
 
 def _binding_cells(binding: Obj, now: float) -> list[Any]:

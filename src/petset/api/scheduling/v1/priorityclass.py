@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from petset.api.check import fill, number, one_of
+from petset.api.check import fill, number, one_of, unchanged
 from petset.api.errors import FieldError, forbidden_field
 from petset.api.kind import Behaviour, Column, Table
 from petset.api.meta import MutableObj, Obj, name_of
@@ -12,7 +12,7 @@ HIGHEST = 1_000_000_000
 """The highest value that users may give; system classes are above."""
 
 SYSTEM = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
-POLICIES = ("Never", "PreemptLowerPriority")
+POLICIES = ("PreemptLowerPriority", "Never")
 
 
 def default(priority: MutableObj) -> None:
@@ -25,9 +25,9 @@ def validate(priority: Obj) -> list[FieldError]:
     name, value = name_of(priority), number(priority.get("value"))
     faults: list[FieldError] = []
     if name.startswith("system-"):
-        if SYSTEM.get(name) != value:
+        if why := _not_known(name, value, bool(priority.get("globalDefault"))):
             words = "priority class names with 'system-' prefix are reserved for system use only"
-            faults.append(forbidden_field("metadata.name", words))
+            faults.append(forbidden_field("metadata.name", f"{words}. error: {why}"))
     elif value > HIGHEST:
         words = f"maximum allowed value of a user defined priority is {HIGHEST}"
         faults.append(forbidden_field("value", words))
@@ -35,14 +35,22 @@ def validate(priority: Obj) -> list[FieldError]:
     return faults
 
 
+def _not_known(name: str, value: int, everybodys: bool) -> str:
+    """Why this is none of the classes that every cluster has; "" if it is one."""
+    if name not in SYSTEM:
+        return f"{name} is not a known system priority class"
+    if value != SYSTEM[name]:
+        return f"value of {name} PriorityClass must be {SYSTEM[name]}"
+    return f"globalDefault of {name} PriorityClass must be false" if everybodys else ""
+
+
 def validate_update(new: Obj, old: Obj) -> list[FieldError]:
     """The value and the preemption policy stay."""
     faults = []
     if number(new.get("value")) != number(old.get("value")):
         faults.append(forbidden_field("value", "may not be changed in an update."))
-    if new.get("preemptionPolicy") != old.get("preemptionPolicy"):
-        faults.append(forbidden_field("preemptionPolicy", "may not be changed in an update."))
-    return faults
+    policy = "preemptionPolicy"
+    return [*faults, *unchanged(policy, new.get(policy), old.get(policy))]
 
 
 def _cells(priority: Obj, now: float) -> list[Any]:
@@ -67,5 +75,10 @@ TABLE = Table(
 )
 
 BEHAVIOUR = Behaviour(
-    default=default, validate=validate, validate_update=validate_update, table=TABLE
+    default=default,
+    validate=validate,
+    validate_update=validate_update,
+    validates_update_alone=True,
+    table=TABLE,
+    generation=True,
 )

@@ -1,0 +1,1 @@
+"""flowcontrol: kinds of the group `flowcontrol.apiserver.k8s.io`."""

@@ -1,0 +1,1 @@
+"""node: kinds of the group `node.k8s.io`."""

@@ -1,0 +1,1 @@
+"""resource_k8s: kinds of the group `resource.k8s.io`."""
