@@ -138,7 +138,7 @@ def qualified_name(value: str) -> list[str]:
 
 def are_fine_config_keys(keys: Iterable[str]) -> bool:
     """Whether `config_key` finds nothing wrong with any of `keys`; False when in doubt."""
-    return _FINE_CONFIG_KEYS.fullmatch("".join([f"{key}/" for key in keys])) is not None
+    return _FINE_CONFIG_KEYS.fullmatch("/".join([*keys, ""])) is not None
 
 
 @_remembered
