@@ -57,7 +57,7 @@ class Peer:
         """Everything up to the end of the connection; a reset counts as the end."""
         try:
             return await self.reader.read()
-        except ConnectionResetError:
+        except ConnectionError:
             return b""
 
     async def close(self) -> None:
