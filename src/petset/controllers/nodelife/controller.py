@@ -12,6 +12,7 @@ from petset.api import errors, meta
 from petset.api.meta import Obj
 from petset.client.queue import Queue
 from petset.controllers.nodelife import nodes, taints
+from petset.controllers.nodelife.disruption import Disruption, Word
 from petset.controllers.nodelife.nodes import ObservedNode
 from petset.controllers.nodelife.plan import Observed, plan
 from petset.controllers.nodelife.pods import ObservedFinished, ObservedPod
@@ -45,6 +46,8 @@ class NodeLife(Controller[Observed]):
         self._pods.add_index(_NODE, node_names)
         self._renewed: dict[str, tuple[tuple[object, ...], float]] = {}
         self._missing: dict[str, float] = {}
+        self._disruption = Disruption()
+        self._pictured = self._disruption.picture
 
     def watch(self, queue: Queue) -> None:
         """Nodes and leases wake nodes; taints and the going of nodes wake pods."""
@@ -74,7 +77,13 @@ class NodeLife(Controller[Observed]):
         config = self._config
         grace_s = config.node_grace_s if reported else config.node_startup_grace_s
         pods = self._pods.by_index(_NODE, name)
-        return ObservedNode(node, pods, self._silence_s(node), grace_s)
+        silence_s = self._silence_s(node)
+        word: Word = "go"
+        ask_again_s = None
+        self._disruption.note(name, node, silent=silence_s >= grace_s)
+        if silence_s >= grace_s or (reported and not meta.is_condition_true(node, "Ready")):
+            word, ask_again_s = self._disruption.word(name, asyncio.get_running_loop().time())
+        return ObservedNode(node, pods, silence_s, grace_s, word, ask_again_s)
 
     def _silence_s(self, node: Obj) -> float:
         """How long ago the node last showed signs of life; new ones are noted."""
@@ -124,6 +133,12 @@ class NodeLife(Controller[Observed]):
         name = meta.name_of(new or old or {})
         queue.add(f"node/{name}")
         self._missing.pop(name, None)
+        if _may_disrupt(old, new):
+            self._disruption.note(name, new)
+            before, self._pictured = self._pictured, self._disruption.picture
+            if self._pictured != before:
+                for lost in self._disruption.lost:
+                    queue.add(f"node/{lost}")
         if old and new and _concerns_pods(old) == _concerns_pods(new):
             return
         for pod in self._pods.by_index(_NODE, name):
@@ -158,6 +173,14 @@ def node_names(pod: Obj) -> Iterable[str]:
 def _is_well(node: Obj) -> bool:
     """Whether a renewed lease changes nothing about the node."""
     return meta.is_condition_true(node, "Ready") and not taints.of(node)
+
+
+def _may_disrupt(old: Obj | None, new: Obj | None) -> bool:
+    """Whether a node came, went, moved, or its readiness changed."""
+    if old is None or new is None:
+        return True
+    ready = meta.is_condition_true(old, "Ready") != meta.is_condition_true(new, "Ready")
+    return ready or meta.labels_of(old) != meta.labels_of(new)
 
 
 def _concerns_pods(node: Obj) -> tuple[object, ...]:

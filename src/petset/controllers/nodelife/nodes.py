@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from petset.api import meta
 from petset.api.meta import MutableObj, Obj
 from petset.controllers.nodelife import taints
+from petset.controllers.nodelife.disruption import Word
 from petset.reconcile import conditions
 from petset.reconcile.actions import Action, Emit, Parallel, Patch, Plan
 
@@ -21,12 +22,16 @@ class ObservedNode:
         pods: the pods on it.
         silence_s: how long ago its lease or its conditions were last renewed.
         grace_s: how long it may be silent.
+        word: whether its pods have to leave, should it be lost.
+        ask_again_s: when to ask for that again.
     """
 
     node: Obj
     pods: Sequence[Obj]
     silence_s: float
     grace_s: float
+    word: Word = "go"
+    ask_again_s: float | None = None
 
 
 def plan_node(seen: ObservedNode, now: float) -> Plan:
@@ -45,13 +50,15 @@ def plan_node(seen: ObservedNode, now: float) -> Plan:
         message = f"Node {name} status is now: NodeNotReady"
         actions.append(Emit(told, "Normal", "NodeNotReady", message))
         version = ""  # the guard is spent: the taints below follow from what was just written
-    wanted = taints.wanted(node, statuses, now)
+    wanted = taints.wanted(node, statuses, now, seen.word)
     if wanted != [dict(t) for t in taints.of(node)]:
         spec = {"spec": {"taints": wanted or None}}
         actions.append(Patch(RESOURCE, "", name, spec, uid=uid, resource_version=version))
     if statuses.get("Ready") == "Unknown":
         actions += _unready(seen.pods, _since(current), now)
-    left = None if lost else seen.grace_s - seen.silence_s
+    left = seen.ask_again_s if lost else seen.grace_s - seen.silence_s
+    if not lost and seen.ask_again_s is not None:
+        left = min(seen.grace_s - seen.silence_s, seen.ask_again_s)
     return Plan(tuple(actions), requeue_after_s=left)
 
 

@@ -137,5 +137,8 @@ def _is_forced(pod: Obj) -> bool:
     return bool(metadata.get("finalizers")) and metadata.get("deletionGracePeriodSeconds") == 0
 
 
-def _age_key(pod: Obj) -> tuple[str, str]:
-    return (pod.get("metadata") or {}).get("creationTimestamp") or "", meta.key_of(pod)
+def _age_key(pod: Obj) -> tuple[bool, str, str]:
+    """Pods that were evicted go first, then the oldest."""
+    evicted = (pod.get("status") or {}).get("reason") == "Evicted"
+    created = (pod.get("metadata") or {}).get("creationTimestamp") or ""
+    return not evicted, created, meta.key_of(pod)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from petset.api import meta
 from petset.api.meta import MutableObj, Obj
+from petset.controllers.nodelife.disruption import Word
 
 NOT_READY = "node.kubernetes.io/not-ready"
 UNREACHABLE = "node.kubernetes.io/unreachable"
@@ -30,11 +31,12 @@ def of(node: Obj) -> Sequence[Obj]:
     return (node.get("spec") or {}).get("taints") or ()
 
 
-def wanted(node: Obj, statuses: dict[str, str], now: float) -> list[MutableObj]:
+def wanted(node: Obj, statuses: dict[str, str], now: float, word: Word = "go") -> list[MutableObj]:
     """The taints that a node shall have: others' are kept, ours follow its conditions.
 
     Args:
         statuses: status of each condition by type, as it will be.
+        word: whether the pods of a node that is not ready have to leave.
     """
     keys = [(key, NO_SCHEDULE) for kind, key in _PRESSURES.items() if statuses.get(kind) == "True"]
     if (node.get("spec") or {}).get("unschedulable"):
@@ -43,7 +45,10 @@ def wanted(node: Obj, statuses: dict[str, str], now: float) -> list[MutableObj]:
     if ready is None:
         keys.append((NOT_READY, NO_SCHEDULE))
     elif key := _READY.get(ready):
-        keys += [(key, NO_SCHEDULE), (key, NO_EXECUTE)]
+        keys.append((key, NO_SCHEDULE))
+        leaving = {(NOT_READY, NO_EXECUTE), (UNREACHABLE, NO_EXECUTE)} & set(map(_pair, of(node)))
+        if word == "go" or (word == "hold" and leaving):
+            keys.append((key, NO_EXECUTE))
     kept = [dict(t) for t in of(node) if _pair(t) not in _MANAGED or _pair(t) in keys]
     present = {_pair(t) for t in kept}
     since = meta.format_time(now)

@@ -36,8 +36,8 @@ def pod(**spec: object) -> MutableObj:
     }
 
 
-def taint_keys(here: Cluster) -> set[str]:
-    found = here.cache("nodes").get("", "n1") or {}
+def taint_keys(here: Cluster, name: str = "n1") -> set[str]:
+    found = here.cache("nodes").get("", name) or {}
     return {t["key"].rpartition("/")[2] + ":" + t["effect"] for t in taints.of(found)}
 
 
@@ -52,8 +52,7 @@ async def test_a_silent_node_is_unknown_and_unreachable_and_its_pods_are_not_rea
     async with cluster(FACTORIES, config=SHORT, kubelet=True) as here:
         await here.client.create("pods", pod(), "default")
         pods = here.cache("pods")
-        wanted = {"unreachable:NoSchedule", "unreachable:NoExecute"}
-        await here.until(lambda: taint_keys(here) == wanted, "nodes")
+        await here.until(lambda: taint_keys(here) == {"unreachable:NoSchedule"}, "nodes")
         found = here.cache("nodes").get("", "n1") or {}
         ready = meta.condition_of(found, "Ready")
         assert ready is not None
@@ -76,15 +75,34 @@ async def renew(here: Cluster) -> None:
         await asyncio.sleep(0.02)
 
 
+def lease() -> MutableObj:
+    """The lease of n1."""
+    return {
+        "kind": "Lease",
+        "apiVersion": "coordination.k8s.io/v1",
+        "metadata": {"name": "n1", "namespace": "kube-node-lease"},
+        "spec": {"renewTime": "2026-01-01T00:00:00.000000Z"},
+    }
+
+
+async def test_pods_have_to_leave_a_lost_node_only_while_another_one_answers() -> None:
+    async with cluster(FACTORIES, config=SHORT) as here:
+        await here.client.create("leases.coordination.k8s.io", lease(), "kube-node-lease")
+        await add_node(here.client)
+        await add_node(here.client, "n2")
+        both = {"unreachable:NoSchedule", "unreachable:NoExecute"}
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            renewing = group.create_task(renew(here))
+            await here.until(lambda: taint_keys(here, "n2") == both, "nodes")
+            assert taint_keys(here) == set()
+            renewing.cancel()
+        spared = [{"unreachable:NoSchedule"}] * 2
+        await here.until(lambda: [taint_keys(here, n) for n in ("n1", "n2")] == spared, "nodes")
+
+
 async def test_a_renewed_lease_keeps_a_node() -> None:
     async with cluster(FACTORIES, config=SHORT) as here:
-        lease: MutableObj = {
-            "kind": "Lease",
-            "apiVersion": "coordination.k8s.io/v1",
-            "metadata": {"name": "n1", "namespace": "kube-node-lease"},
-            "spec": {"renewTime": "2026-01-01T00:00:00.000000Z"},
-        }
-        await here.client.create("leases.coordination.k8s.io", lease, "kube-node-lease")
+        await here.client.create("leases.coordination.k8s.io", lease(), "kube-node-lease")
         await add_node(here.client)
         silent = {**node("n2"), "status": {}}
         await here.client.create("nodes", silent)
