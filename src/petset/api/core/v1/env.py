@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from petset.api import names
-from petset.api.check import Faults, child, fill, items, needed, one_source, worded
-from petset.api.core.v1.resources import canonical, quantity_faults
+from petset.api.check import Faults, child, fill, items, needed, one_source, text, worded
+from petset.api.core.v1.resources import canonical, parsed, quantity_faults
 from petset.api.errors import invalid, not_supported, required
 from petset.api.meta import MutableObj, Obj
 
@@ -44,6 +44,25 @@ RESOURCES = (
     "requests.ephemeral-storage",
     "requests.memory",
 )
+_SIZES = ("1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei")
+_DIVISORS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "cpu": (("1m", "1"), "cpu resource"),
+    "memory": (_SIZES, "memory resource"),
+    "ephemeral": (_SIZES, "local ephemeral storage resource"),
+    "hugepages": (_SIZES, "hugepages resource"),
+}
+_LABELS = frozenset(
+    {
+        *ENV_PATHS,
+        *FILE_PATHS,
+        "spec.host",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "status.phase",
+    }
+)
+"""Fields of a Pod that have a path at all."""
+_CURRENT = {"spec.host": "spec.nodeName"}
 _SUBSCRIPT = re.compile(r"(.+)\['(.*)'\]", re.DOTALL)
 
 
@@ -80,16 +99,19 @@ def env_faults(path: str, env: Any) -> Faults:
         yield from needed(f"{where}.name", variable.get("name"), names.env_name)
         source = variable.get("valueFrom")
         if isinstance(source, Mapping):
-            yield from _source_faults(f"{where}.valueFrom", source)
-            if variable.get("value"):
-                yield invalid(
-                    f"{where}.valueFrom", "", "may not be specified when `value` is not empty"
-                )
+            yield from _source_faults(f"{where}.valueFrom", source, variable.get("value"))
 
 
-def _source_faults(path: str, source: Obj) -> Faults:
+def _source_faults(path: str, source: Obj, value: object) -> Faults:
     given = [kind for kind in _SOURCES if source.get(kind) is not None]
-    yield from one_source(len(given), path, "", _SOURCE_WORDS)
+    yield from _given_faults(path, source, given)
+    if given and value:
+        yield invalid(path, "", "may not be specified when `value` is not empty")
+    else:
+        yield from one_source(len(given), path, "", _SOURCE_WORDS)
+
+
+def _given_faults(path: str, source: Obj, given: list[str]) -> Faults:
     for kind in given:
         where, value = f"{path}.{kind}", child(source, kind)
         if kind == "fieldRef":
@@ -105,7 +127,8 @@ def _source_faults(path: str, source: Obj) -> Faults:
 
 
 def _key_ref_faults(path: str, reference: Obj) -> Faults:
-    yield from needed(f"{path}.name", reference.get("name"), names.dns_subdomain)
+    name = text(reference.get("name"))
+    yield from worded(f"{path}.name", name, names.dns_subdomain(name))
     yield from needed(f"{path}.key", reference.get("key"), names.config_key)
 
 
@@ -113,34 +136,61 @@ def field_ref_faults(path: str, reference: Obj, allowed: tuple[str, ...]) -> Fau
     """A field of a Pod by path: one of `allowed`, or a single label or annotation."""
     if not reference.get("apiVersion"):
         yield required(f"{path}.apiVersion")
+        return
     whole = reference.get("fieldPath")
     if not whole:
         yield required(f"{path}.fieldPath")
         return
-    where = f"{path}.fieldPath"
     field, key = split_subscript(whole)
-    if not key:
-        if whole not in allowed:
-            yield not_supported(where, whole, allowed)
-    elif field == "metadata.annotations":
-        yield from worded(where, key, names.qualified_name(key.lower()))
-    elif field == "metadata.labels":
-        yield from worded(where, key, names.qualified_name(key))
-    else:
-        yield invalid(where, field, "does not support subscript")
+    if fault := _path_fault(reference["apiVersion"], whole, field, key):
+        yield invalid(f"{path}.fieldPath", whole, f"error converting fieldPath: {fault}")
+    elif field == "metadata.annotations" and key:
+        yield from worded(path, key, names.qualified_name(key.lower()))
+    elif field == "metadata.labels" and key:
+        yield from worded(path, key, names.qualified_name(key))
+    elif whole not in allowed:
+        yield not_supported(f"{path}.fieldPath", _CURRENT.get(whole, whole), allowed)
+
+
+def _path_fault(version: object, whole: str, field: str, key: str) -> str:
+    """Why a path names no field of a Pod, "" if it does."""
+    if version != "v1":
+        return f"unsupported pod version: {version}"
+    if key:
+        known = field in ("metadata.annotations", "metadata.labels")
+        return "" if known else f"field label does not support subscript: {whole}"
+    return "" if whole in _LABELS else f"field label not supported: {whole}"
 
 
 def resource_ref_faults(path: str, reference: Obj, *, in_volume: bool) -> Faults:
     """A container's limit or request; a volume must name the container."""
+    resource = text(reference.get("resource"))
     if in_volume and not reference.get("containerName"):
         yield required(f"{path}.containerName")
-    resource = reference.get("resource")
-    if not resource:
+    elif not resource:
         yield required(f"{path}.resource")
     elif not _RESOURCE.fullmatch(resource):
         yield not_supported(f"{path}.resource", resource, RESOURCES)
-    if reference.get("divisor") is not None:
-        yield from quantity_faults(f"{path}.divisor", reference["divisor"])
+    divisor = reference.get("divisor")
+    if divisor is not None:
+        yield from _divisor_faults(f"{path}.divisor", resource, divisor)
+
+
+def _divisor_faults(path: str, resource: str, divisor: object) -> Faults:
+    amount = parsed(divisor)
+    if amount is None:
+        yield from quantity_faults(path, divisor)
+        return
+    kind = resource.partition(".")[2].partition("-")[0]
+    if amount.nano == 0 or kind not in _DIVISORS:
+        return
+    allowed, what = _DIVISORS[kind]
+    if str(canonical(divisor)) not in allowed:
+        listed = ", ".join(allowed[:-1]) + f" and {allowed[-1]}" if kind == "cpu" else ""
+        words = (
+            f"only divisor's values {listed or ', '.join(allowed)} are supported with the {what}"
+        )
+        yield invalid(path, resource, words)
 
 
 def env_from_faults(path: str, sources: Any) -> Faults:
@@ -151,7 +201,7 @@ def env_from_faults(path: str, sources: Any) -> Faults:
             faults = names.env_name(source["prefix"])
             yield from worded(f"{where}.prefix", source["prefix"], faults)
         given = [k for k in ("configMapRef", "secretRef") if source.get(k) is not None]
-        yield from one_source(len(given), where, "", "`configMapRef` or `secretRef`")
         for kind in given:
             name = child(source, kind).get("name")
             yield from needed(f"{where}.{kind}.name", name, names.dns_subdomain)
+        yield from one_source(len(given), path, "", "`configMapRef` or `secretRef`")

@@ -1,11 +1,17 @@
-"""How containers mount a pod's volumes: validation of volumeMounts and volumeDevices."""
+"""How containers mount a pod's volumes: validation of volumeMounts and volumeDevices.
+
+Faults of sub-paths, propagation and recursive read-only are told at the list, as upstream does.
+"""
 
 from collections.abc import Mapping
 
-from petset.api.check import Faults, items, one_of
-from petset.api.core.v1.volume import local_path, no_backsteps
+from petset.api.check import Faults, items, one_of, text
+from petset.api.core.v1.projected import descending
 from petset.api.errors import forbidden_field, invalid, not_found_field, required
 from petset.api.meta import Obj
+
+_RECURSIVE = ("Disabled", "Enabled", "IfPossible")
+_PROPAGATION = ("Bidirectional", "HostToContainer", "None")
 
 
 def mounts_faults(
@@ -15,76 +21,96 @@ def mounts_faults(
 
     `volumes` maps the names of the pod's volumes to their kinds of source.
     """
-    seen: set[str] = set()
-    for i, mount in enumerate(items(container, "volumeMounts")):
+    mounts, devices = items(container, "volumeMounts"), items(container, "volumeDevices")
+    paths: set[str] = set()
+    device_names = {text(device.get("name")) for device in devices}
+    device_paths = {text(device.get("devicePath")) for device in devices}
+    for i, mount in enumerate(mounts):
         where = f"{path}.volumeMounts[{i}]"
-        yield from _mounted(f"{where}.name", mount.get("name"), volumes)
-        at = mount.get("mountPath") or ""
+        name, at = text(mount.get("name")), text(mount.get("mountPath"))
+        yield from _mounted(f"{where}.name", name, volumes)
         if not at:
             yield required(f"{where}.mountPath")
-        if at in seen:
+        if at in paths:
             yield invalid(f"{where}.mountPath", at, "must be unique")
-        seen.add(at)
-        yield from _sub_path_faults(where, mount)
-        yield from _propagation_faults(f"{where}.mountPropagation", mount, privileged)
-    yield from _devices_faults(f"{path}.volumeDevices", container, volumes, seen)
+        paths.add(at)
+        if name in device_names:
+            yield invalid(f"{where}.name", name, "must not already exist in volumeDevices")
+        if at in device_paths:
+            words = "must not already exist as a path in volumeDevices"
+            yield invalid(f"{where}.mountPath", at, words)
+        yield from _how_faults(f"{path}.volumeMounts", where, mount, privileged)
+    mounted = {text(mount.get("name")) for mount in mounts}
+    yield from _devices_faults(f"{path}.volumeDevices", container, volumes, (mounted, paths))
 
 
-def _mounted(path: str, name: object, volumes: Mapping[str, str]) -> Faults:
+def _mounted(path: str, name: str, volumes: Mapping[str, str]) -> Faults:
     if not name:
         yield required(path)
-    elif name not in volumes:
+    if name not in volumes:
         yield not_found_field(path, name)
 
 
-def _sub_path_faults(path: str, mount: Obj) -> Faults:
-    for key in ("subPath", "subPathExpr"):
-        if mount.get(key):
-            yield from local_path(f"{path}.{key}", mount[key])
-    if mount.get("subPath") and mount.get("subPathExpr"):
-        yield invalid(
-            f"{path}.subPathExpr",
-            mount["subPathExpr"],
-            "subPathExpr and subPath are mutually exclusive",
-        )
-    recursive = mount.get("recursiveReadOnly")
-    where = f"{path}.recursiveReadOnly"
-    yield from one_of(where, recursive, ("Disabled", "Enabled", "IfPossible"))
-    if recursive in ("Enabled", "IfPossible") and not mount.get("readOnly"):
-        yield forbidden_field(where, "may only be specified when readOnly is true")
-
-
-def _propagation_faults(path: str, mount: Obj, privileged: bool) -> Faults:
-    mode = mount.get("mountPropagation")
-    yield from one_of(path, mode, ("Bidirectional", "HostToContainer", "None"))
+def _how_faults(path: str, where: str, mount: Obj, privileged: bool) -> Faults:
+    plain, expression = text(mount.get("subPath")), text(mount.get("subPathExpr"))
+    yield from descending(f"{path}.subPath", plain)
+    if plain and expression:
+        words = "subPathExpr and subPath are mutually exclusive"
+        yield invalid(f"{where}.subPathExpr", expression, words)
+    yield from descending(f"{path}.subPathExpr", expression)
+    mode, there = mount.get("mountPropagation"), f"{path}.mountPropagation"
+    yield from one_of(there, mode, _PROPAGATION)
     if mode == "Bidirectional" and not privileged:
-        yield forbidden_field(
-            path, "Bidirectional mount propagation is available only to privileged containers"
-        )
+        words = "Bidirectional mount propagation is available only to privileged containers"
+        yield forbidden_field(there, words)
+    recursive, there = mount.get("recursiveReadOnly"), f"{path}.recursiveReadOnly"
+    yield from one_of(there, recursive, _RECURSIVE)
+    if recursive in ("Enabled", "IfPossible"):
+        if not mount.get("readOnly"):
+            yield forbidden_field(there, "may only be specified when readOnly is true")
+        if mode not in (None, "None"):
+            words = "may only be specified when mountPropagation is None or not specified"
+            yield forbidden_field(there, words)
 
 
 def _devices_faults(
-    path: str, container: Obj, volumes: Mapping[str, str], mounted: set[str]
+    path: str, container: Obj, volumes: Mapping[str, str], mounted: tuple[set[str], set[str]]
 ) -> Faults:
-    seen: set[str] = set()
+    names: set[str] = set()
+    paths: set[str] = set()
     for i, device in enumerate(items(container, "volumeDevices")):
-        where, at = f"{path}[{i}]", device.get("devicePath") or ""
-        yield from _mounted(f"{where}.name", device.get("name"), volumes)
-        kind = volumes.get(device.get("name") or "")
-        if kind not in (None, "persistentVolumeClaim", "ephemeral"):
-            yield invalid(
-                f"{where}.name",
-                device.get("name"),
-                "can only use volume source type of PersistentVolumeClaim or Ephemeral for block "
-                "mode",
-            )
-        if not at:
-            yield required(f"{where}.devicePath")
-        if at in seen:
-            yield invalid(f"{where}.devicePath", at, "must be unique")
-        if at in mounted:
-            yield invalid(
-                f"{where}.devicePath", at, "must not already exist as a path in volumeMounts"
-            )
-        yield from no_backsteps(f"{where}.devicePath", at)
-        seen.add(at)
+        name, at = text(device.get("name")), text(device.get("devicePath"))
+        yield from _device_name_faults(f"{path}[{i}].name", name, names, volumes)
+        yield from _device_path_faults(f"{path}[{i}].devicePath", at, paths)
+        if name in mounted[0]:
+            yield invalid(f"{path}[{i}].name", name, "must not already exist in volumeMounts")
+        if at in mounted[1]:
+            words = "must not already exist as a path in volumeMounts"
+            yield invalid(f"{path}[{i}].devicePath", at, words)
+        names.add(name)
+        paths.add(at)
+
+
+def _device_name_faults(
+    path: str, name: str, names: set[str], volumes: Mapping[str, str]
+) -> Faults:
+    if not name:
+        yield required(path)
+    elif name in names:
+        yield invalid(path, name, "must be unique")
+    if name not in volumes:
+        yield not_found_field(path, name)
+    elif volumes[name] not in ("persistentVolumeClaim", "ephemeral"):
+        words = (
+            "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode"
+        )
+        yield invalid(path, name, words)
+
+
+def _device_path_faults(path: str, at: str, paths: set[str]) -> Faults:
+    if not at:
+        yield required(path)
+    if at in paths:
+        yield invalid(path, at, "must be unique")
+    if ".." in at.split("/"):
+        yield invalid(path, at, "can not contain backsteps ('..')")

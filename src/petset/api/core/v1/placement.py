@@ -1,16 +1,16 @@
 """Where a pod may run: node selectors, affinity, tolerations, spread. Validation."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from petset.api import names, selectors
-from petset.api.check import Faults, child, items, one_of, worded
-from petset.api.errors import duplicate, forbidden_field, invalid, required
+from petset.api.check import Faults, child, items, one_of, text, worded
+from petset.api.errors import duplicate, forbidden_field, invalid, not_supported, required
 from petset.api.meta import Obj
 
+NOT_POSITIVE = "must be greater than zero"
+SPREAD_ACTIONS = ("DoNotSchedule", "ScheduleAnyway")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-_INTEGER = re.compile(r"[-+]?[0-9]+")
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
@@ -24,13 +24,14 @@ def node_selector_faults(path: str, selector: Obj) -> Faults:
         yield from _term_faults(f"{path}.nodeSelectorTerms[{i}]", term)
 
 
-def _term_faults(path: str, term: Obj) -> Faults:
+def _term_faults(path: str, term: Obj, *, preferred: bool = False) -> Faults:
+    """Values that no label can have are let pass where the term is only `preferred`."""
     for i, expression in enumerate(items(term, "matchExpressions")):
         where = f"{path}.matchExpressions[{i}]"
         yield from _expression_faults(where, expression)
         key = expression.get("key") or ""
         yield from worded(f"{where}.key", key, names.qualified_name(key))
-        for j, value in enumerate(items(expression, "values")):
+        for j, value in enumerate(() if preferred else items(expression, "values")):
             yield from worded(f"{where}.values[{j}]", value, names.label_value(str(value)))
     for i, expression in enumerate(items(term, "matchFields")):
         yield from _field_faults(f"{path}.matchFields[{i}]", expression)
@@ -52,8 +53,6 @@ def _expression_faults(path: str, expression: Obj) -> Faults:
             yield required(
                 f"{path}.values", "must be specified single value when `operator` is 'Lt' or 'Gt'"
             )
-        elif not _INTEGER.fullmatch(str(values[0])):
-            yield invalid(f"{path}.values[0]", values[0], "must be an integer")
     else:
         yield invalid(f"{path}.operator", operator, "not a valid selector operator")
 
@@ -82,7 +81,8 @@ def affinity_faults(path: str, affinity: Obj) -> Faults:
     for i, preferred in enumerate(items(node, _PREFERRED)):
         where = f"{path}.nodeAffinity.{_PREFERRED}[{i}]"
         yield from _weight_faults(f"{where}.weight", preferred)
-        yield from _term_faults(f"{where}.preference", child(preferred, "preference"))
+        term = child(preferred, "preference")
+        yield from _term_faults(f"{where}.preference", term, preferred=True)
     for kind in ("podAffinity", "podAntiAffinity"):
         yield from _pod_affinity_faults(f"{path}.{kind}", child(affinity, kind))
 
@@ -108,26 +108,36 @@ def _pod_term_faults(path: str, term: Obj) -> Faults:
             yield from selectors.validate(child(term, key), f"{path}.{key}")
     for namespace in items(term, "namespaces"):
         yield from worded(f"{path}.namespace", namespace, names.dns_label(str(namespace)))
-    yield from _topology_key_faults(f"{path}.topologyKey", term.get("topologyKey"))
     yield from _label_keys_faults(path, term)
-
-
-def _topology_key_faults(path: str, key: object) -> Faults:
+    key, where = text(term.get("topologyKey")), f"{path}.topologyKey"
     if not key:
-        yield required(path, "can not be empty")
-    else:
-        yield from worded(path, key, names.qualified_name(str(key)))
+        yield required(where, "can not be empty")
+    yield from worded(where, key, names.qualified_name(key))
 
 
 def _label_keys_faults(path: str, term: Obj) -> Faults:
+    """Label keys whose values come from the pod itself, in affinity terms."""
+    selector = term.get("labelSelector")
     for kind in ("matchLabelKeys", "mismatchLabelKeys"):
         keys = items(term, kind)
-        if keys and term.get("labelSelector") is None:
-            yield forbidden_field(
-                f"{path}.{kind}", "must not be specified when labelSelector is not set"
-            )
+        if keys and selector is None:
+            words = "must not be specified when labelSelector is not set"
+            yield forbidden_field(f"{path}.{kind}", words)
+            continue
         for i, key in enumerate(keys):
             yield from worded(f"{path}.{kind}[{i}]", key, names.qualified_name(str(key)))
+    same = list(items(term, "matchLabelKeys"))
+    known = set(child(term, "labelSelector", "matchLabels"))
+    for expression in items(child(term, "labelSelector"), "matchExpressions"):
+        key = expression.get("key")
+        if key in same and key in known:
+            words = "exists in both matchLabelKeys and labelSelector"
+            yield invalid(f"{path}[{same.index(key)}]", key, words)
+        known.add(key)
+    for i, key in enumerate(same):
+        if key in items(term, "mismatchLabelKeys"):
+            words = "exists in both matchLabelKeys and mismatchLabelKeys"
+            yield invalid(f"{path}.matchLabelKeys[{i}]", key, words)
 
 
 def tolerations_faults(path: str, tolerations: Sequence[Any]) -> Faults:
@@ -155,53 +165,58 @@ def _toleration_faults(path: str, toleration: Obj) -> Faults:
         )
     value = toleration.get("value") or ""
     if operator in ("", "Equal"):
-        yield from worded(f"{path}.operator", value, names.label_value(value))
+        if faults := names.label_value(value):
+            yield invalid(f"{path}.operator", value, ";".join(faults))
     elif operator == "Exists" and value:
-        yield invalid(
-            f"{path}.operator", toleration, "value must be empty when `operator` is 'Exists'"
-        )
+        yield invalid(f"{path}.operator", value, "value must be empty when `operator` is 'Exists'")
     yield from one_of(f"{path}.operator", operator, ("Equal", "Exists"))
     yield from one_of(f"{path}.effect", toleration.get("effect"), EFFECTS)
 
 
 def spread_faults(path: str, constraints: Sequence[Any]) -> Faults:
     """Every fault of topologySpreadConstraints."""
-    seen: set[tuple[object, object]] = set()
+    pairs = [(c.get("topologyKey"), c.get("whenUnsatisfiable")) for c in constraints]
     for i, constraint in enumerate(constraints):
         where = f"{path}[{i}]"
-        yield from _constraint_faults(where, constraint)
-        pair = (constraint.get("topologyKey"), constraint.get("whenUnsatisfiable"))
-        if pair in seen:
-            yield duplicate(
-                f"{where}.{{topologyKey, whenUnsatisfiable}}", f"{{{pair[0]}, {pair[1]}}}"
-            )
-        seen.add(pair)
+        skew = constraint.get("maxSkew") or 0
+        if skew <= 0:
+            yield invalid(f"{where}.maxSkew", skew, NOT_POSITIVE)
+        if not constraint.get("topologyKey"):
+            yield required(f"{where}.topologyKey", "can not be empty")
+        when = constraint.get("whenUnsatisfiable") or ""
+        if when not in SPREAD_ACTIONS:
+            yield not_supported(f"{where}.whenUnsatisfiable", when, SPREAD_ACTIONS)
+        if pairs[i] in pairs[i + 1 :]:
+            shown = f"{{{pairs[i][0]}, {pairs[i][1]}}}"
+            yield duplicate(f"{where}.{{topologyKey, whenUnsatisfiable}}", shown)
+        yield from _domain_faults(f"{where}.minDomains", constraint.get("minDomains"), when)
+        for key in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
+            yield from one_of(f"{where}.{key}", constraint.get(key), ("Honor", "Ignore"))
+        yield from _spread_keys_faults(f"{where}.matchLabelKeys", constraint)
+        selector = child(constraint, "labelSelector")
+        yield from selectors.validate(selector, f"{where}.labelSelector")
 
 
-def _constraint_faults(path: str, constraint: Obj) -> Faults:
-    skew = constraint.get("maxSkew") or 0
-    if skew <= 0:
-        yield invalid(f"{path}.maxSkew", skew, "must be greater than zero")
-    yield from _topology_key_faults(f"{path}.topologyKey", constraint.get("topologyKey"))
-    when = constraint.get("whenUnsatisfiable")
-    yield from one_of(
-        f"{path}.whenUnsatisfiable", when, ("DoNotSchedule", "ScheduleAnyway"), need=True
-    )
-    domains = constraint.get("minDomains")
-    if domains is not None:
-        if domains <= 0:
-            yield invalid(f"{path}.minDomains", domains, "must be greater than zero")
-        if when != "DoNotSchedule":
-            yield invalid(
-                f"{path}.minDomains",
-                domains,
-                f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {when}",
-            )
-    for key in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
-        yield from one_of(f"{path}.{key}", constraint.get(key), ("Honor", "Ignore"))
-    yield from _label_keys_faults(path, constraint)
-    if constraint.get("labelSelector") is not None:
-        yield from selectors.validate(child(constraint, "labelSelector"), f"{path}.labelSelector")
+def _domain_faults(path: str, domains: object, when: str) -> Faults:
+    if not isinstance(domains, int):
+        return
+    if domains <= 0:
+        yield invalid(path, domains, NOT_POSITIVE)
+    if when != "DoNotSchedule":
+        words = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {when}"
+        yield invalid(path, domains, words)
+
+
+def _spread_keys_faults(path: str, constraint: Obj) -> Faults:
+    keys, selector = items(constraint, "matchLabelKeys"), child(constraint, "labelSelector")
+    if keys and constraint.get("labelSelector") is None:
+        yield forbidden_field(path, "must not be specified when labelSelector is not set")
+    expressions = items(selector, "matchExpressions")
+    known = {*child(selector, "matchLabels"), *(e.get("key") for e in expressions)}
+    for i, key in enumerate(keys):
+        yield from worded(f"{path}[{i}]", key, names.qualified_name(str(key)))
+        if key in known:
+            yield invalid(f"{path}[{i}]", key, "exists in both matchLabelKeys and labelSelector")
 
 
 def node_labels_faults(path: str, selector: Mapping[str, Any]) -> Faults:

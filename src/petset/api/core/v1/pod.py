@@ -6,12 +6,20 @@ Invariant: a pod's spec is frozen at creation, but for images, tolerations and i
 from collections.abc import Mapping
 from typing import Any
 
-from petset.api.check import child, items, member
-from petset.api.core.v1 import podspec, podtable, podupdate, podwarnings
+from petset.api.check import Faults, child, items, member
+from petset.api.core.v1 import (
+    container,
+    podannotations,
+    podspec,
+    podstatus,
+    podtable,
+    podupdate,
+    podwarnings,
+)
 from petset.api.core.v1.resources import parsed
 from petset.api.errors import FieldError, forbidden_field
 from petset.api.kind import Behaviour
-from petset.api.meta import MutableObj, Obj, name_of
+from petset.api.meta import MutableObj, Obj, annotations_of, name_of
 
 
 def default(pod: MutableObj) -> None:
@@ -49,25 +57,45 @@ def prepare_create(pod: MutableObj) -> None:
     pod["status"] = {"phase": "Pending", "qosClass": quality_of(child(pod, "spec"))}
 
 
+def _faults(pod: Obj) -> Faults:
+    """What holds for a Pod at any time."""
+    spec = child(pod, "spec")
+    yield from podannotations.faults("metadata.annotations", annotations_of(pod), spec)
+    yield from podspec.faults("spec", spec, in_pod=True, pod_name=name_of(pod))
+    if not spec.get("serviceAccountName"):
+        words = "must not be specified when serviceAccountName is not set"
+        for i, one in enumerate(items(spec, "volumes")):
+            for j, source in enumerate(items(child(one, "projected"), "sources")):
+                if source.get("serviceAccountToken") is not None:
+                    where = f"spec.volumes[{i}].projected.sources[{j}].serviceAccountToken"
+                    yield forbidden_field(where, words)
+    for kind in ("containers", "initContainers"):
+        for i, one in enumerate(items(spec, kind)):
+            yield from container.image_faults(f"spec.{kind}[{i}].image", one)
+
+
 def validate(pod: Obj) -> list[FieldError]:
     """Every fault of a new pod."""
-    faults = list(podspec.faults("spec", child(pod, "spec"), pod_name=name_of(pod)))
-    if items(child(pod, "spec"), "ephemeralContainers"):
+    spec, faults = child(pod, "spec"), list(_faults(pod))
+    if items(spec, "ephemeralContainers"):
         faults.append(forbidden_field("spec.ephemeralContainers", "cannot be set on create"))
+    if items(spec, "schedulingGates") and spec.get("nodeName"):
+        words = "cannot be set until all schedulingGates have been cleared"
+        faults.append(forbidden_field("spec.nodeName", words))
+    faults += podannotations.match_faults(annotations_of(pod), spec)
     return faults
 
 
 def validate_update(new: Obj, old: Obj) -> list[FieldError]:
     """Every fault of an update: what is frozen stays, what changed is well formed."""
-    return [
-        *podupdate.spec_faults(new, old),
-        *podspec.faults("spec", child(new, "spec")),
-    ]
+    annotations = podannotations.update_faults(annotations_of(new), annotations_of(old))
+    return [*_faults(new), *annotations, *podupdate.spec_faults(new, old)]
 
 
 def validate_status(new: Obj, old: Obj) -> list[FieldError]:
     """Every fault of an update through /status."""
-    return list(podupdate.status_faults(new, old))
+    annotations = podannotations.update_faults(annotations_of(new), annotations_of(old))
+    return [*annotations, *podstatus.faults(new, old)]
 
 
 def _spec(key: str) -> Any:

@@ -1,24 +1,13 @@
-"""What may change in a Pod after its creation, in its spec and in its status."""
+"""What may change in a Pod's spec after its creation."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from petset.api import names
-from petset.api.check import (
-    IMMUTABLE,
-    Faults,
-    changes,
-    child,
-    drop,
-    ip,
-    items,
-    parse_ip,
-    semantically,
-    worded,
-)
-from petset.api.errors import forbidden_field, invalid
+from petset.api.check import Faults, changes, child, drop, items, semantically
+from petset.api.errors import FieldError, forbidden_field, invalid
 from petset.api.meta import MutableObj, Obj
 
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _FROZEN = (
     "pod updates may not change fields other than `spec.containers[*].image`,"
     "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
@@ -28,37 +17,42 @@ _FROZEN = (
 
 
 def spec_faults(new: Obj, old: Obj) -> Faults:
-    """Every fault of an update of a pod's spec through the main resource."""
+    """Every fault of an update of a pod's spec through the main resource, as far as upstream looks.
+
+    Where containers come or go, or the deadline is wrong, the rest is not looked at.
+    """
     before, after = child(old, "spec"), child(new, "spec")
-    counts = [
-        kind
-        for kind in ("containers", "initContainers")
-        if len(items(after, kind)) != len(items(before, kind))
-    ]
-    for kind in counts:
-        yield forbidden_field(f"spec.{kind}", "pod updates may not add or remove containers")
-    yield from _deadline_faults(after, before)
+    for kind in ("containers", "initContainers"):
+        if len(items(after, kind)) != len(items(before, kind)):
+            yield forbidden_field(f"spec.{kind}", "pod updates may not add or remove containers")
+            return
+    deadline = _deadline_fault(after, before)
+    if deadline is not None:
+        yield deadline
+        if after.get("activeDeadlineSeconds") is not None:
+            return
     yield from _toleration_faults(items(after, "tolerations"), items(before, "tolerations"))
     yield from _gate_faults(after, before)
-    if counts:
-        return
+    if items(before, "schedulingGates"):
+        yield from _gated_faults(after, before)
     frozen_after, frozen_before = _frozen(after, before), _frozen(before, before)
     if frozen_after != frozen_before:
         yield forbidden_field("spec", _FROZEN + changes(frozen_after, frozen_before))
 
 
-def _deadline_faults(new: Obj, old: Obj) -> Faults:
+def _deadline_fault(new: Obj, old: Obj) -> FieldError | None:
     path, after, before = (
         "spec.activeDeadlineSeconds",
         new.get("activeDeadlineSeconds"),
         old.get("activeDeadlineSeconds"),
     )
     if before is None:
-        return
+        return None
     if after is None:
-        yield invalid(path, after, "must not update from a positive integer to nil value")
-    elif after > before:
-        yield invalid(path, after, "must be less than or equal to previous value")
+        return invalid(path, after, "must not update from a positive integer to nil value")
+    if after > before:
+        return invalid(path, after, "must be less than or equal to previous value")
+    return None
 
 
 def _toleration_faults(new: Sequence[Any], old: Sequence[Any]) -> Faults:
@@ -72,12 +66,47 @@ def _toleration_faults(new: Sequence[Any], old: Sequence[Any]) -> Faults:
 
 def _gate_faults(new: Obj, old: Obj) -> Faults:
     known = {gate.get("name") for gate in items(old, "schedulingGates")}
-    for gate in items(new, "schedulingGates"):
+    for i, gate in enumerate(items(new, "schedulingGates")):
         if gate.get("name") not in known:
             yield forbidden_field(
-                "spec.schedulingGates",
+                f"spec.schedulingGates[{i}].name",
                 f"only deletion is allowed, but found new scheduling gate '{gate.get('name')}'",
             )
+
+
+def _gated_faults(new: Obj, old: Obj) -> Faults:
+    """A pod that waits at a gate may be told to run on fewer nodes, never on more."""
+    before, after = child(old, "nodeSelector"), child(new, "nodeSelector")
+    if any(after.get(key) != value for key, value in before.items()):
+        words = "only additions to spec.nodeSelector are allowed (no mutations or deletions)"
+        yield invalid("spec.nodeSelector", dict(after), words)
+    path = f"spec.affinity.nodeAffinity.{_REQUIRED}.nodeSelectorTerms"
+    known, terms = _terms(old), _terms(new)
+    if not known:
+        return
+    if len(known) != len(terms):
+        words = "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
+        yield invalid(path, list(terms), words)
+        return
+    for i, (term, had) in enumerate(zip(terms, known, strict=True)):
+        if not _only_more(term, had):
+            words = "only additions are allowed (no mutations or deletions)"
+            yield invalid(f"{path}[{i}]", term, words)
+
+
+def _terms(spec: Obj) -> Sequence[Any]:
+    return items(child(spec, "affinity", "nodeAffinity", _REQUIRED), "nodeSelectorTerms")
+
+
+def _only_more(new: Obj, old: Obj) -> bool:
+    kinds = ("matchExpressions", "matchFields")
+    if not any(items(old, kind) for kind in kinds):
+        return not any(items(new, kind) for kind in kinds)
+    return all(
+        semantically(list(items(new, kind)[: len(items(old, kind))]))
+        == semantically(list(items(old, kind)))
+        for kind in kinds
+    )
 
 
 def _frozen(spec: Obj, old: Obj) -> Any:
@@ -89,7 +118,8 @@ def _frozen(spec: Obj, old: Obj) -> Any:
     if (old.get(grace) or 0) < 0 and left.get(grace) in (1, old.get(grace)):
         del left[grace]
     if items(old, "schedulingGates"):
-        left = drop(left, "nodeSelector", "affinity")
+        left = drop(left, "nodeSelector")
+        left["affinity"] = drop(child(spec, "affinity"), "nodeAffinity")
     return semantically(left)
 
 
@@ -99,56 +129,3 @@ def carry_over(new: MutableObj, old: Obj) -> None:
     status = new.get("status")
     if quality and isinstance(status, dict) and not status.get("qosClass"):
         status["qosClass"] = quality
-
-
-def status_faults(new: Obj, old: Obj) -> Faults:
-    """Every fault of an update through /status."""
-    before, after = child(old, "status"), child(new, "status")
-    if child(old, "spec").get("nodeName") != child(new, "spec").get("nodeName"):
-        yield forbidden_field("spec.nodeName", "may not be changed directly")
-    nominated = after.get("nominatedNodeName")
-    if nominated:
-        yield from worded("status.nominatedNodeName", nominated, names.dns_subdomain(nominated))
-    if before.get("qosClass") and after.get("qosClass") not in (None, "", before["qosClass"]):
-        yield invalid("status.qosClass", after.get("qosClass"), IMMUTABLE)
-    for i, condition in enumerate(items(after, "conditions")):
-        kind = condition.get("type") or ""
-        yield from worded(f"status.conditions[{i}].type", kind, names.qualified_name(kind))
-    yield from _ip_faults(after)
-    policy = child(old, "spec").get("restartPolicy")
-    if policy != "Always":
-        for kind in ("containerStatuses", "initContainerStatuses"):
-            yield from _state_faults(kind, after, before, child(old, "spec"))
-
-
-def _ip_faults(status: Obj) -> Faults:
-    for key, single in (("podIPs", "podIP"), ("hostIPs", "hostIP")):
-        addresses = [one.get("ip") for one in items(status, key)]
-        for i, address in enumerate(addresses):
-            yield from ip(f"status.{key}[{i}]", address)
-        if addresses and status.get(single) not in (None, "", addresses[0]):
-            yield invalid(f"status.{key}[0].ip", addresses[0], f"must be equal to `{single}`")
-        if len({parse_ip(a) for a in addresses}) != len(addresses):
-            yield invalid(f"status.{key}", addresses, "may not contain duplicates")
-
-
-def _state_faults(kind: str, new: Obj, old: Obj, spec: Obj) -> Faults:
-    """A container that ended for good may not run again (restartPolicy Never, or OnFailure 0)."""
-    after = {one.get("name"): one for one in items(new, kind)}
-    own = {
-        c.get("name")
-        for k in ("containers", "initContainers")
-        for c in items(spec, k)
-        if c.get("restartPolicy") or c.get("restartPolicyRules")
-    }
-    for i, one in enumerate(items(old, kind)):
-        ended = child(one, "state").get("terminated")
-        if ended is None or one.get("name") in own:
-            continue
-        if ended.get("exitCode") and spec.get("restartPolicy") == "OnFailure":
-            continue
-        now = after.get(one.get("name"))
-        if now is not None and child(now, "state").get("terminated") is None:
-            yield forbidden_field(
-                f"status.{kind}[{i}].state", "may not be transitioned to non-terminated state"
-            )

@@ -153,18 +153,28 @@ def amount_faults(path: str, name: str, amount: object) -> Faults:
 
 
 def requirement_faults(path: str, resources: Obj) -> Faults:
-    """Every fault of a container's `resources`."""
+    """Every fault of a container's `resources`, but for its claims."""
     limits, requests = child(resources, "limits"), child(resources, "requests")
-    for kind, amounts in (("limits", limits), ("requests", requests)):
-        for name, amount in amounts.items():
-            where = f"{path}.{kind}[{name}]"
-            yield from container_name_faults(where, name)
-            yield from amount_faults(where, name, amount)
+    for name, amount in limits.items():
+        yield from _container_amount_faults(f"{path}.limits[{name}]", name, amount)
     for name, amount in requests.items():
+        yield from _container_amount_faults(f"{path}.requests[{name}]", name, amount)
         yield from _request_faults(path, name, amount, limits)
     both = {*limits, *requests}
     if any(is_hugepages(name) for name in both) and not both & {"cpu", "memory"}:
         yield forbidden_field(path, "HugePages require cpu or memory")
+
+
+def _container_amount_faults(path: str, name: str, amount: object) -> Faults:
+    yield from container_name_faults(path, name)
+    yield from amount_faults(path, name, amount)
+    page = parsed(name.removeprefix("hugepages-")) if is_hugepages(name) else None
+    size = parsed(amount)
+    if page is None or size is None or page.nano <= 0:
+        return
+    if size.nano <= 0 or size.nano % page.nano:
+        words = f"{canonical(amount)} is not positive integer multiple of {name}"
+        yield invalid(path, canonical(amount), words)
 
 
 def _request_faults(path: str, name: str, amount: object, limits: Mapping[str, Any]) -> Faults:

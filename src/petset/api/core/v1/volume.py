@@ -4,16 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from petset.api import names
-from petset.api.check import Faults, between, child, fill, items, needed, one_of, unique
-from petset.api.core.v1 import pvc
-from petset.api.core.v1.env import (
-    FILE_PATHS,
-    default_field_ref,
-    field_ref_faults,
-    resource_ref_faults,
-)
+from petset.api.check import Faults, child, fill, items, needed, one_of, worded
+from petset.api.core.v1 import projected, pvc, remotevolume
+from petset.api.core.v1.env import default_field_ref
 from petset.api.core.v1.resources import canonical, parsed
-from petset.api.errors import forbidden_field, invalid, required
+from petset.api.errors import FieldError, duplicate, forbidden_field, invalid, required, too_long
 from petset.api.meta import MutableObj, Obj
 
 FILE_MODE = 0o644
@@ -30,9 +25,47 @@ HOST_PATH_TYPES = (
 )
 
 
+ORDER = (
+    "emptyDir",
+    "hostPath",
+    "gitRepo",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "secret",
+    "nfs",
+    "iscsi",
+    "glusterfs",
+    "flocker",
+    "persistentVolumeClaim",
+    "rbd",
+    "cinder",
+    "cephfs",
+    "quobyte",
+    "downwardAPI",
+    "fc",
+    "flexVolume",
+    "configMap",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "storageos",
+    "projected",
+    "scaleIO",
+    "csi",
+    "ephemeral",
+    "image",
+)
+"""The kinds of source, in the order in which they are looked at."""
+
+
+no_backsteps = projected.no_backsteps
+
+
 def sources_of(volume: Obj) -> list[str]:
     """The kinds of source that a volume names."""
-    return [key for key, value in volume.items() if key != "name" and value is not None]
+    return [kind for kind in ORDER if volume.get(kind) is not None]
 
 
 def default_volume(volume: MutableObj) -> None:
@@ -103,105 +136,76 @@ _DEFAULTS: Mapping[str, Callable[[MutableObj], None]] = {
     "projected": _default_projected,
     "ephemeral": _default_ephemeral,
     "image": _default_image,
+    **remotevolume.DEFAULTS,
 }
 
 
-def volumes_faults(path: str, volumes: Sequence[Any], pod_name: str) -> Faults:
-    """Every fault of a pod's volumes; `pod_name` may be "" (templates)."""
-    yield from unique(path, volumes, "name")
+def judge(
+    path: str, volumes: Sequence[Any], pod_name: str, claims: Sequence[str] = ()
+) -> tuple[list[FieldError], dict[str, str]]:
+    """Every fault of a pod's volumes, and what containers can mount: name -> kind of source.
+
+    `pod_name` may be "" (templates); `claims` are names that come from elsewhere. Faulty volumes
+    are left out, as upstream does: a mount of one is told as not found.
+    """
+    found: list[FieldError] = []
+    good: dict[str, str] = {}
     for i, volume in enumerate(volumes):
-        where = f"{path}[{i}]"
-        yield from needed(f"{where}.name", volume.get("name"), names.dns_label)
-        given = sources_of(volume)
-        if not given:
-            yield required(where, "must specify a volume type")
-        for kind in given[1:]:
-            yield forbidden_field(f"{where}.{kind}", "may not specify more than 1 volume type")
-        if given and given[0] in _FAULTS:
-            yield from _FAULTS[given[0]](f"{where}.{given[0]}", child(volume, given[0]))
-        if pod_name and "ephemeral" in given:
-            claim = f"{pod_name}-{volume.get('name')}"
-            for message in names.dns_subdomain(claim):
-                words = f'PVC name "{claim}": {message}'
-                yield invalid(f"{where}.name", volume.get("name"), words)
+        faults = list(_volume_faults(f"{path}[{i}]", volume, pod_name))
+        name = volume.get("name") or ""
+        if name in good:
+            faults.append(duplicate(f"{path}[{i}].name", name))
+        if not faults:
+            good[name] = sources_of(volume)[0]
+        found += faults
+    return found, {**dict.fromkeys(claims, "persistentVolumeClaim"), **good}
 
 
-def _mode(path: str, value: object) -> Faults:
-    if isinstance(value, int) and not 0 <= value <= 0o777:
-        yield invalid(path, value, "must be a number between 0 and 0777 (octal), both inclusive")
+def _volume_faults(path: str, volume: Obj, pod_name: str) -> Faults:
+    name, given = volume.get("name") or "", sources_of(volume)
+    for kind in given[:1]:
+        yield from _source_faults(path, kind, volume)
+    for kind in given[1:]:
+        yield forbidden_field(f"{path}.{kind}", "may not specify more than 1 volume type")
+    if pod_name and name and given[:1] == ["ephemeral"]:
+        claim = f"{pod_name}-{name}"
+        for message in names.dns_subdomain(claim):
+            yield invalid(f"{path}.name", name, f'PVC name "{claim}": {message}')
+    if not given:
+        yield required(path, "must specify a volume type")
+    yield from needed(f"{path}.name", name, names.dns_label)
 
 
-def local_path(path: str, value: str) -> Faults:
-    """A path inside a volume: relative, never upwards."""
-    if value.startswith("/"):
-        yield invalid(path, value, "must be a relative path")
-    yield from no_backsteps(path, value)
-
-
-def no_backsteps(path: str, value: str) -> Faults:
-    """A path without `..`."""
-    if ".." in value.split("/"):
-        yield invalid(path, value, "must not contain '..'")
-
-
-def _file_path(path: str, value: object) -> Faults:
-    if not value:
-        yield required(path)
+def _source_faults(path: str, kind: str, volume: Obj) -> Faults:
+    source = child(volume, kind)
+    if kind in _FAULTS:
+        yield from _FAULTS[kind](f"{path}.{kind}", source)
         return
-    name = str(value)
-    yield from local_path(path, name)
-    if name.startswith("..") and not name.startswith("../") and name != "..":
-        yield invalid(path, value, "must not start with '..'")
-
-
-def _key_items(path: str, source: Obj) -> Faults:
-    for i, item in enumerate(items(source, "items")):
-        where = f"{path}.items[{i}]"
-        if not item.get("key"):
-            yield required(f"{where}.key")
-        yield from _file_path(f"{where}.path", item.get("path"))
-        yield from _mode(f"{where}.mode", item.get("mode"))
+    where = "persistentDisk" if kind == "gcePersistentDisk" else kind
+    yield from remotevolume.faults(f"{path}.{where}", kind, source)
+    if kind == "iscsi":
+        name = volume.get("name") or ""
+        yield from remotevolume.volume_name_faults(f"{path}.name", name, source)
 
 
 def _config_map(path: str, source: Obj) -> Faults:
     if not source.get("name"):
         yield required(f"{path}.name")
-    yield from _mode(f"{path}.defaultMode", source.get("defaultMode"))
-    yield from _key_items(path, source)
+    yield from projected.mode_faults(f"{path}.defaultMode", source.get("defaultMode"))
+    yield from projected.key_faults(path, source)
 
 
 def _secret(path: str, source: Obj) -> Faults:
     if not source.get("secretName"):
         yield required(f"{path}.secretName")
-    yield from _mode(f"{path}.defaultMode", source.get("defaultMode"))
-    yield from _key_items(path, source)
+    yield from projected.mode_faults(f"{path}.defaultMode", source.get("defaultMode"))
+    yield from projected.key_faults(path, source)
 
 
 def _downward(path: str, source: Obj) -> Faults:
-    yield from _mode(f"{path}.defaultMode", source.get("defaultMode"))
-    yield from _downward_items(path, source)
-
-
-def _downward_items(where: str, source: Obj) -> Faults:
-    """Faults are told at the source itself, without the item's index, as upstream does."""
+    yield from projected.mode_faults(f"{path}.defaultMode", source.get("defaultMode"))
     for item in items(source, "items"):
-        yield from _file_path(f"{where}.path", item.get("path"))
-        yield from _mode(f"{where}.mode", item.get("mode"))
-        field, resource = item.get("fieldRef"), item.get("resourceFieldRef")
-        if field is None and resource is None:
-            yield required(where, "one of fieldRef and resourceFieldRef is required")
-        elif field is not None and resource is not None:
-            yield invalid(
-                where,
-                "resource",
-                "fieldRef and resourceFieldRef can not be specified simultaneously",
-            )
-        elif field is not None:
-            yield from field_ref_faults(f"{where}.fieldRef", field, FILE_PATHS)
-        else:
-            yield from resource_ref_faults(
-                f"{where}.resourceFieldRef", child(item, "resourceFieldRef"), in_volume=True
-            )
+        yield from projected.downward_file_faults(path, item)
 
 
 def _empty_dir(path: str, source: Obj) -> Faults:
@@ -223,7 +227,7 @@ def host_path_faults(path: str, source: Obj) -> Faults:
         yield required(f"{path}.path")
     else:
         yield from no_backsteps(f"{path}.path", source["path"])
-    yield from one_of(f"{path}.type", source.get("type"), HOST_PATH_TYPES)
+        yield from one_of(f"{path}.type", source.get("type"), HOST_PATH_TYPES)
 
 
 def _claim(path: str, source: Obj) -> Faults:
@@ -242,67 +246,47 @@ def _ephemeral(path: str, source: Obj) -> Faults:
     yield from names.annotations(f"{where}.metadata.annotations", child(metadata, "annotations"))
     for key in metadata:
         if key not in ("labels", "annotations", "creationTimestamp"):
-            yield forbidden_field(
-                f"{where}.metadata.{key}", "may not be set for an ephemeral volume"
-            )
+            words = "cannot be set for an ephemeral volume"
+            yield forbidden_field(f"{where}.metadata.{key}", words)
     yield from pvc.spec_faults(f"{where}.spec", child(template, "spec"))
-
-
-_PROJECTED = ("secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle")
-
-
-def _projected(path: str, source: Obj) -> Faults:
-    yield from _mode(f"{path}.defaultMode", source.get("defaultMode"))
-    taken: set[str] = set()
-    for i, part in enumerate(items(source, "sources")):
-        where = f"{path}.sources[{i}]"
-        given = [k for k, v in part.items() if v is not None]
-        if not given:
-            yield required(where, "must specify a volume type")
-        for kind in given[1:]:
-            yield forbidden_field(f"{where}.{kind}", "may not specify more than 1 volume type")
-        for kind in given[:1]:
-            value = child(part, kind)
-            yield from _part(f"{where}.{kind}", kind, value)
-            for file in _files(kind, value):
-                if file in taken:
-                    yield invalid(path, file, "conflicting duplicate paths")
-                taken.add(file)
-
-
-def _part(path: str, kind: str, value: Obj) -> Faults:
-    if kind in ("secret", "configMap"):
-        if not value.get("name"):
-            yield required(f"{path}.name")
-        yield from _key_items(path, value)
-    elif kind == "downwardAPI":
-        yield from _downward_items(path, value)
-    elif kind == "serviceAccountToken":
-        yield from between(f"{path}.expirationSeconds", value.get("expirationSeconds"), 600, 2**32)
-        yield from _file_path(f"{path}.path", value.get("path"))
-
-
-def _files(kind: str, value: Obj) -> list[str]:
-    if kind == "serviceAccountToken":
-        return [value["path"]] if value.get("path") else []
-    return [item["path"] for item in items(value, "items") if item.get("path")]
 
 
 def _nfs(path: str, source: Obj) -> Faults:
     for key in ("server", "path"):
         if not source.get(key):
             yield required(f"{path}.{key}")
-    if source.get("path") and not source["path"].startswith("/"):
-        yield invalid(f"{path}.path", source["path"], "must be an absolute path")
+    where = source.get("path") or ""
+    if not where.startswith("/"):
+        yield invalid(f"{path}.path", where, "must be an absolute path")
+
+
+DRIVER_MAX = 63
+
+
+def driver_faults(path: str, driver: str) -> Faults:
+    """The name of a CSI driver."""
+    if not driver:
+        yield required(path)
+    elif len(driver) > DRIVER_MAX:
+        yield too_long(path, DRIVER_MAX)
+    if driver:
+        yield from worded(path, driver, names.dns_subdomain(driver.lower()))
 
 
 def _csi(path: str, source: Obj) -> Faults:
-    yield from needed(f"{path}.driver", source.get("driver"), names.dns_subdomain)
+    yield from driver_faults(f"{path}.driver", source.get("driver") or "")
+    if source.get("nodePublishSecretRef") is not None:
+        name = child(source, "nodePublishSecretRef").get("name")
+        yield from needed(f"{path}.nodePublishSecretRef.name", name, names.dns_subdomain)
 
 
 def _image(path: str, source: Obj) -> Faults:
-    if not source.get("reference"):
+    reference = source.get("reference") or ""
+    if not reference:
         yield required(f"{path}.reference")
+    elif reference.strip() != reference:
+        words = "must not have leading or trailing whitespace"
+        yield invalid(f"{path}.reference", reference, words)
     policy = source.get("pullPolicy")
     yield from one_of(f"{path}.pullPolicy", policy, ("Always", "IfNotPresent", "Never"))
 
@@ -315,7 +299,7 @@ _FAULTS: Mapping[str, Callable[[str, Obj], Faults]] = {
     "hostPath": host_path_faults,
     "persistentVolumeClaim": _claim,
     "ephemeral": _ephemeral,
-    "projected": _projected,
+    "projected": projected.faults,
     "nfs": _nfs,
     "csi": _csi,
     "image": _image,
