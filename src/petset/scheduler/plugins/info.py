@@ -1,16 +1,17 @@
 """From API objects to the values that plugins see: requests, ports, terms, claims."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 import orjson
 
-from petset.api import meta, quantity
+from petset.api import meta
 from petset.api.meta import Obj
+from petset.api.podrequests import add, amounts, requests_of
 from petset.api.selectors import NOTHING
 from petset.scheduler.plugins.labels import joined
-from petset.scheduler.plugins.types import HOSTNAME, Amounts, NodeInfo, PodInfo, Port, Term, Terms
+from petset.scheduler.plugins.types import HOSTNAME, NodeInfo, PodInfo, Port, Term, Terms
 
 SMALL = {"cpu": 100, "memory": 200 * 1024 * 1024}
 """What scoring counts for a container without requests (upstream's figures)."""
@@ -51,59 +52,6 @@ def shape_of(pod: PodInfo) -> bytes:
         pod.ports,
     )
     return orjson.dumps(told)
-
-
-def amounts(raw: Mapping[str, object] | None) -> dict[str, int]:
-    """Quantities as whole numbers: cpu in thousandths. What cannot be read counts as nothing."""
-    found = {}
-    for name, text in (raw or {}).items():
-        try:
-            found[name] = quantity.milli(text) if name == "cpu" else quantity.whole(text)
-        except ValueError:
-            found[name] = 0
-    return found
-
-
-def requests_of(spec: Obj, least: Amounts | None = None) -> Amounts:
-    """What a pod takes of its node.
-
-    The sum over its containers and sidecars, or the highest moment of its start if an init
-    container needs more, plus its overhead; requests of the pod as a whole replace sums.
-    `least` gives amounts for containers that ask for nothing.
-    """
-    total: dict[str, int] = {}
-    for container in spec.get("containers") or ():
-        _add(total, _container(container, least))
-    sidecars: dict[str, int] = {}
-    peak: dict[str, int] = {}
-    for container in spec.get("initContainers") or ():
-        own = dict(_container(container, least))
-        if container.get("restartPolicy") == "Always":
-            _add(total, own)
-            _add(sidecars, own)
-            own = sidecars
-        else:
-            _add(own, sidecars)
-        _raise(peak, own)
-    _raise(total, peak)
-    total |= amounts((spec.get("resources") or {}).get("requests"))
-    _add(total, amounts(spec.get("overhead")))
-    return total
-
-
-def _container(container: Obj, least: Amounts | None) -> Amounts:
-    own = amounts((container.get("resources") or {}).get("requests"))
-    return {**least, **own} if least else own
-
-
-def _add(total: dict[str, int], more: Amounts, sign: int = 1) -> None:
-    for name, amount in more.items():
-        total[name] = total.get(name, 0) + sign * amount
-
-
-def _raise(total: dict[str, int], other: Amounts) -> None:
-    for name, amount in other.items():
-        total[name] = max(total.get(name, 0), amount)
 
 
 def _ports(spec: Obj) -> tuple[Port, ...]:
@@ -197,8 +145,8 @@ def _with(
 ) -> NodeInfo:
     requested, usage, owned = dict(node.requested), dict(node.usage), Counter(node.owned)
     for pod in changed:
-        _add(requested, pod.requests, sign)
-        _add(usage, pod.usage, sign)
+        add(requested, pod.requests, sign)
+        add(usage, pod.usage, sign)
         if pod.owner_uid and not meta.is_deleting(pod.pod):
             owned[pod.owner_uid] += sign
     picky = tuple(pod for pod in pods if pod.terms)

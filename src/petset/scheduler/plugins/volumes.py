@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from petset.api import meta, quantity, selectors
 from petset.api.meta import Obj
-from petset.scheduler.plugins.nodeselector import selector_matches
+from petset.api.nodeselector import selector_matches
 from petset.scheduler.plugins.types import Check, NodeInfo, PodInfo, Refusal, World
 
 UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
