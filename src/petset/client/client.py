@@ -25,6 +25,9 @@ PATCH_TYPES: dict[PatchKind, str] = {
     "apply": "application/apply-patch+yaml",
 }
 
+PREPARED_AT_ONCE = 50
+"""So many items of a list are prepared before the loop gets its turn."""
+
 Query = list[tuple[str, str]]
 Prepare = Callable[[MutableObj], None]
 
@@ -184,8 +187,10 @@ class Client:
             page = await self._call("GET", path, query)
             found = _with_kind(page)
             if prepare is not None:
-                for item in found:
+                for index, item in enumerate(found):
                     prepare(item)
+                    if index % PREPARED_AT_ONCE == PREPARED_AT_ONCE - 1:
+                        await asyncio.sleep(0)
             items += found
             metadata = page.get("metadata") or {}
             token = metadata.get("continue") or ""
