@@ -13,13 +13,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from petset.api import errors
 from petset.api.meta import Obj, is_deleting, name_of, namespace_of, uid_of
+from petset.api.podrequests import Amounts, requests_of
 from petset.base.clock import Clock
 from petset.base.ids import Ids
 from petset.client.client import Client
 from petset.client.events import Recorder
 from petset.client.reflector import Informers
-from petset.node import assemble, housekeeping, podrecord, podspec
+from petset.client.transport import TransportError
+from petset.node import admission, assemble, housekeeping, podrecord, podspec
 from petset.node.config import AgentConfig
 from petset.node.content import ContentWatch
 from petset.node.images.types import Images
@@ -89,11 +92,14 @@ class Agent:
         self.runtime = self.tools.runtime
         self._pods = self.informers.cache("pods", fields=f"spec.nodeName={config.name}")
         self._content = ContentWatch(self.informers, self._refresh)
-        self._peers = Peers(self.informers.cache("nodes"), config.name, config.network)
+        self._nodes = self.informers.cache("nodes")
+        self._peers = Peers(self._nodes, config.name, config.network)
         self._registration = Registration(client, clock, config.state_dir, self._facts)
         self._workers: dict[str, PodWorker] = {}
         self._named: dict[tuple[str, str], list[str]] = {}
         self._ends: dict[str, asyncio.Event] = {}
+        self._requests: dict[str, Amounts] = {}
+        self._looking: set[str] = set()
         self._lock: IO[str] | None = None
         self._problem = ""
         self.server = Server(self.runtime, self.pod, clock)
@@ -173,6 +179,7 @@ class Agent:
     async def _keep_pods(self) -> None:
         """Nothing is started, stopped or told before the API has said which pods there are."""
         await self._pods.wait_synced()
+        await self._nodes.wait_synced()
         known = {uid_of(pod): pod for pod in self._pods.list()}
         for uid in sorted(self.runtime.pods(), key=known.__contains__):  # first what has to go
             record = podrecord.load(self.tools.pod_dir(uid))
@@ -220,7 +227,7 @@ class Agent:
         worker = self._workers.get(uid_of(new))
         if worker is not None:
             worker.offer(new)
-        else:
+        elif uid_of(new) not in self._looking:
             self._admit(new)
 
     def _admit(self, pod: Obj) -> None:
@@ -228,22 +235,46 @@ class Agent:
         ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
         if ended and not is_deleting(pod):
             return  # it ran its course under an agent whose records are gone
-        verdict = None
         if ended:
             told = pod.get("status") or {}
             verdict = Verdict(told.get("reason") or "", told.get("message") or "")
-        record = podrecord.PodRecord(pod, self._clock.now(), verdict)
+            self._keep(podrecord.PodRecord(pod, self._clock.now(), verdict)).save()
+        elif self._refusal(pod, self._nodes.get("", self.config.name)) is None:
+            self._take(pod)
+        else:
+            self._looking.add(uid_of(pod))
+            self._group.create_task(self._look_again(pod), name=f"admit {uid_of(pod)}")
+
+    async def _look_again(self, pod: Obj) -> None:
+        """Decide on the Node as it is: the scheduler may have seen what is not yet known here."""
+        try:
+            node: Obj | None = await self._client.get("nodes", self.config.name)
+        except (errors.StatusError, TransportError):
+            node = self._nodes.get("", self.config.name)
+        self._looking.discard(uid_of(pod))
+        now = self._pods.get(namespace_of(pod), name_of(pod))
+        if now is not None and uid_of(now) == uid_of(pod):
+            self._take(now, self._refusal(now, node))
+
+    def _take(self, pod: Obj, refused: Verdict | None = None) -> None:
         clash = self._port_clash(pod)
-        worker = self._keep(record)
+        worker = self._keep(podrecord.PodRecord(pod, self._clock.now()))
         worker.save()
-        if clash and verdict is None:
-            worker.judge(
-                Verdict(
-                    "NodePorts",
-                    "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports "
-                    "for the requested pod ports",
-                )
-            )
+        if refused is None and clash:
+            refused = admission.no_ports()
+        if refused is not None:
+            worker.judge(refused)
+
+    def _refusal(self, pod: Obj, node: Obj | None) -> Verdict | None:
+        """Why this node does not take a pod, its ports aside."""
+        if node is None or is_deleting(pod):
+            return None
+        others = {u: w for u, w in self._workers.items() if _name(w.pod) != _name(pod)}
+        most = admission.sum_of(self._requests[uid] for uid in others)
+        if admission.refusal(pod, node, most) is None:
+            return None
+        there = [uid for uid, worker in others.items() if worker.takes_room]
+        return admission.refusal(pod, node, admission.sum_of(self._requests[u] for u in there))
 
     def _port_clash(self, pod: Obj) -> bool:
         wanted = list(podspec.host_ports(pod))
@@ -270,6 +301,7 @@ class Agent:
         before = [self._ends[uid] for uid in named]
         named.append(worker.uid)
         self._workers[worker.uid] = worker
+        self._requests[worker.uid] = requests_of(podspec.spec_of(record.pod))
         self._ends[worker.uid] = asyncio.Event()
         self._content.follow(record.pod)
         self._group.create_task(self._supervise(worker, before), name=f"pod {worker.uid}")
@@ -301,6 +333,7 @@ class Agent:
             delay = min(delay * 2, RESTART_MAX_S)
             worker = self._renew(worker)
         self._workers.pop(worker.uid, None)
+        self._requests.pop(worker.uid, None)
         self._unname(worker)
         self._ends.pop(worker.uid).set()
         self._content.leave(worker.uid)

@@ -13,8 +13,8 @@ from typing import Any
 from petset.api import errors
 from petset.api.meta import Obj, is_deleting, name_of, namespace_of, uid_of, version_of
 from petset.client.transport import TransportError
+from petset.node import admission, podrecord, podspec, security, starter, status, stopper
 from petset.node import plan as plans
-from petset.node import podrecord, podspec, security, starter, status, stopper
 from petset.node.check import Target
 from petset.node.network.hostport import Forward, HostPortError
 from petset.node.prober import Prober
@@ -86,6 +86,11 @@ class PodWorker:
             return False
         containers = self._sight.containers(self.pod, {}, lambda _spec, _run: Probed())
         return not plans.is_finished(PodSeen(self.pod, containers=containers))
+
+    @property
+    def takes_room(self) -> bool:
+        """Whether what the pod requests is taken: as long as the API knows it and it goes on."""
+        return self._exists and self._verdict is None and self.holds_ports
 
     def gone(self) -> None:
         """The pod's object is gone from the API."""
@@ -226,7 +231,7 @@ class PodWorker:
         """End the pod by the node's own judgement."""
         self._verdict = verdict
         self.save()
-        self._say("Warning", verdict.reason, verdict.message)
+        self._say("Warning", verdict.reason, verdict.message.removeprefix(admission.REJECTED))
         self._wake.set()
 
     def save(self) -> None:
