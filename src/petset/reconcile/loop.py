@@ -47,12 +47,15 @@ _log = logging.getLogger(__name__)
 RETRY_MAX_S = 60.0
 """Longest back-off of a key, in seconds."""
 
-REST = 10.0
-"""A key rests so many times as long as its last plan took."""
+DEAR_S = 0.001
+"""A plan that takes so long is dear: its key rests before the next one."""
 
-REST_MIN_S = 0.005
-REST_MAX_S = 0.25
-"""Bounds of that rest, in seconds: a shorter one is left out."""
+REST = 5.0
+"""A key rests so many times as long as its last plan took, times the number of keys that rest:
+planning leaves most of the processor to what it waits for, however many keys are busy."""
+
+REST_MAX_S = 1.0
+"""Longest rest, in seconds."""
 
 _TERMINAL_CODES = frozenset({400, 405, 415, 501})
 """Answers that another try cannot change: the request itself is wrong or not supported."""
@@ -192,11 +195,12 @@ class Loop(Generic[S]):
         began = time()
         plan = self._controller.plan(seen, self._clock.now())
         ended = time()
-        rest = (ended - began) * REST
-        if rest >= REST_MIN_S:
+        took = ended - began
+        self._rests.pop(key, None)
+        if took >= DEAR_S:
+            self._rests = {k: until for k, until in self._rests.items() if until > ended}
+            rest = took * REST * (1 + len(self._rests))
             self._rests[key] = ended + min(rest, REST_MAX_S)
-        else:
-            self._rests.pop(key, None)
         return plan
 
     def _settle(self, key: str, outcome: Outcome) -> None:
