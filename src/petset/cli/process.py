@@ -16,6 +16,9 @@ from pathlib import Path
 
 from petset.cli import state
 
+MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(128 * 1024)}
+"""Has the C library give memory back after large answers: else it comes to expect them."""
+
 _WAITING = "waits for go\n"
 OTHER_PORT = "free it, or start the cluster on another one with --port P"
 
@@ -110,7 +113,7 @@ def start(module: str, arguments: Sequence[str], *, pid_file: Path, log: Path) -
     reader, writer = os.pipe()
     gate, opener = os.pipe()
     words = ["--ready-fd", str(writer), "--go-fd", str(gate)]
-    environment = dict(os.environ, PYTHONUNBUFFERED="1")
+    environment = dict(os.environ, PYTHONUNBUFFERED="1", **MALLOC)
     with log.open("ab") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", module, *arguments, *words],
