@@ -58,8 +58,17 @@ class Disruption(Controller[Observed]):
             return None
         matches = _matcher(budget)
         pods = [p for p in self._pods.list(namespace) if matches(meta.labels_of(p))]
-        scales = dict(filter(None, map(self._scale, pods)))
-        return Observed(budget, pods, scales)
+        scales: dict[str, int] = {}
+        unmanaged, unknown = False, ""
+        for pod in pods:
+            scale = self._scale(pod)
+            if scale is not None:
+                scales[scale[0]] = scale[1]
+            elif meta.controller_of(pod) is None:
+                unmanaged = True
+            else:
+                unknown = unknown or meta.name_of(pod)
+        return Observed(budget, pods, scales, unmanaged, unknown)
 
     def plan(self, seen: Observed, now: float) -> Plan:
         """See `plan.plan`."""

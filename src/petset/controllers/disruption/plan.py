@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from petset.api import meta
+from petset.api import meta, selectors
 from petset.api.meta import MutableObj, Obj
 from petset.reconcile import conditions, podtemplate
 from petset.reconcile.actions import Action, Emit, Plan, Update
@@ -20,15 +21,21 @@ class Observed:
     Attributes:
         pods: the pods that its selector matches.
         scales: wanted number of pods of each controller of these pods, by uid.
+        unmanaged: whether some of these pods have no controller at all.
+        unknown: name of a pod whose controller is not there or has no size, "" for none.
     """
 
     budget: Obj
     pods: Sequence[Obj]
     scales: Mapping[str, int]
+    unmanaged: bool = False
+    unknown: str = ""
 
 
 def plan(seen: Observed, now: float) -> Plan:
     """The actions for `seen` at wall-clock time `now`."""
+    if _counts_controllers(seen.budget) and seen.unknown:
+        return _safe(seen, now)
     disrupted, expired, next_s = _disrupted(seen, now)
     healthy = sum(1 for pod in seen.pods if _is_healthy(pod, disrupted))
     expected, desired = _expected(seen)
@@ -48,11 +55,54 @@ def plan(seen: Observed, now: float) -> Plan:
     told = conditions.with_condition(seen.budget, _condition(allowed, metadata), now)
     if told is not None:
         status["conditions"] = told
-    events: tuple[Action, ...] = tuple(_not_deleted(seen.budget, name) for name in expired)
+    events = (*(_not_deleted(seen.budget, name) for name in expired), *_remarks(seen))
     if status == (seen.budget.get("status") or {}):
         return Plan(events, requeue_after_s=next_s)
     write = Update(RESOURCE, {**seen.budget, "status": status}, subresource="status")
     return Plan(events, status=write, requeue_after_s=next_s)
+
+
+def _counts_controllers(budget: Obj) -> bool:
+    """Whether the budget is a share of what the pods' controllers want."""
+    spec = budget.get("spec") or {}
+    return spec.get("maxUnavailable") is not None or isinstance(spec.get("minAvailable"), str)
+
+
+def _safe(seen: Observed, now: float) -> Plan:
+    """The number of expected pods cannot be told: nothing may be evicted."""
+    words = f'found no controllers for pod "{seen.unknown}"'
+    metadata = seen.budget["metadata"]
+    condition = {**_condition(0, metadata), "reason": "SyncFailed", "message": words}
+    told = conditions.with_condition(seen.budget, condition, now)
+    old = seen.budget.get("status") or {}
+    if told is None and not old.get("disruptionsAllowed"):
+        return Plan()
+    status = {
+        **old,
+        "observedGeneration": int(metadata.get("generation") or 0),
+        "disruptionsAllowed": 0,
+        **({} if told is None else {"conditions": told}),
+    }
+    message = f"Failed to calculate the number of expected pods: {words}"
+    event = _emit(seen.budget, "Warning", "CalculateExpectedPodCountFailed", message)
+    write = Update(RESOURCE, {**seen.budget, "status": status}, subresource="status")
+    return Plan((event,), status=write)
+
+
+def _remarks(seen: Observed) -> list[Action]:
+    """What its owner should know of the pods that a budget has."""
+    if not seen.pods:
+        return [_emit(seen.budget, "Normal", "NoPods", "No matching pods found")]
+    if not seen.unmanaged or not _counts_controllers(seen.budget):
+        return []
+    selector = selectors.from_object((seen.budget.get("spec") or {}).get("selector"))
+    message = (
+        f"Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be "
+        "unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may "
+        "result in undefined behavior. To account for these pods please set "
+        '".spec.minAvailable" field of the PDB to an integer value.'
+    )
+    return [_emit(seen.budget, "Warning", "UnmanagedPods", message)]
 
 
 def _is_healthy(pod: Obj, disrupted: Mapping[str, str]) -> bool:
@@ -111,8 +161,12 @@ def _condition(allowed: int, metadata: Obj) -> MutableObj:
 
 
 def _not_deleted(budget: Obj, pod: str) -> Emit:
+    message = f"Pod {pod} was expected by PDB to be deleted but it wasn't"
+    return _emit(budget, "Warning", "NotDeleted", message)
+
+
+def _emit(budget: Obj, kind: Literal["Normal", "Warning"], reason: str, message: str) -> Emit:
     involved = meta.reference_to(
         {**budget, "kind": "PodDisruptionBudget", "apiVersion": "policy/v1"}
     )
-    message = f"Pod {pod} was expected by PDB to be deleted but it wasn't"
-    return Emit(involved, "Warning", "NotDeleted", message)
+    return Emit(involved, kind, reason, message)
