@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from petset.api import registry
+from petset.api import convert, registry
 from petset.api.behaviours import behaviour
 from petset.api.errors import FieldError
 from petset.api.names import validate_metadata, validate_metadata_update
@@ -23,6 +23,7 @@ def _created(doc: dict[str, Any]) -> list[FieldError]:
     resource = registry.by_api_version(doc["apiVersion"], doc["kind"])
     assert resource is not None
     how = behaviour(resource.id)
+    doc = dict(convert.to_storage(resource, doc))
     how.default(doc)
     return [*validate_metadata(doc, resource.namespaced, how.name_rule), *how.validate(doc)]
 
@@ -31,8 +32,9 @@ def _updated(old: dict[str, Any], patch: dict[str, Any], *, status: bool) -> lis
     resource = registry.by_api_version(old["apiVersion"], old["kind"])
     assert resource is not None
     how = behaviour(resource.id)
+    new = dict(convert.to_storage(resource, merge.apply(old, patch)))
+    old = dict(convert.to_storage(resource, old))
     how.default(old)
-    new = merge.apply(old, patch)
     faults = validate_metadata_update(new, old)
     if status:
         return [*faults, *how.validate_status(new, old)]

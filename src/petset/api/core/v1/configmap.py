@@ -6,7 +6,7 @@ from petset.api import names
 from petset.api.check import Faults, child, items, worded
 from petset.api.errors import FieldError, forbidden_field, invalid, too_long
 from petset.api.kind import Behaviour, Column, Table
-from petset.api.meta import Obj, annotations_of, name_of
+from petset.api.meta import MutableObj, Obj, annotations_of, name_of
 from petset.api.table import AGE, NAME, age_of
 
 MAX_BYTES = 1024 * 1024
@@ -94,7 +94,21 @@ def account_warnings(account: Obj) -> list[str]:
     ]
 
 
+def prepare_account(account: MutableObj) -> None:
+    """Of the Secrets that an account may use, only the names are kept."""
+    if items(account, "secrets"):
+        account["secrets"] = [{"name": one.get("name") or ""} for one in account["secrets"]]
+
+
+def prepare_account_update(new: MutableObj, old: Obj) -> None:
+    """The same for an update."""
+    del old
+    prepare_account(new)
+
+
 SERVICE_ACCOUNT = Behaviour(
+    prepare_create=prepare_account,
+    prepare_update=prepare_account_update,
     warnings=account_warnings,
     table=Table((NAME, Column("Secrets"), AGE), _account_cells),
     deletion_returns_object=True,

@@ -53,9 +53,9 @@ CLASS_ANNOTATION = deprecated.CLASS_ANNOTATION
 RESIZE_STATES = (
     "ControllerResizeInProgress",
     "ControllerResizeInfeasible",
-    "NodeResizePending",
     "NodeResizeInProgress",
     "NodeResizeInfeasible",
+    "NodeResizePending",
 )
 
 

@@ -4,7 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from petset.api.check import IMMUTABLE, Faults, child, items
-from petset.api.core.v1.resources import amount_faults, canonical_list, quota_name_faults
+from petset.api.core.v1.resources import (
+    amount_faults,
+    canonical_list,
+    is_quota_name,
+    quota_name_faults,
+)
 from petset.api.errors import FieldError, invalid, required
 from petset.api.kind import Behaviour, Column, Table
 from petset.api.meta import MutableObj, Obj, name_of
@@ -80,7 +85,7 @@ def _unfit(hard: Obj, scope: object) -> list[str]:
     fits = SCOPES.get(str(scope))
     if fits is None:
         return []
-    return [name for name in sorted(hard) if "/" not in name and name not in fits]
+    return [name for name in sorted(hard) if is_quota_name(name) and name not in fits]
 
 
 def _conflict_faults(scopes: Iterable[Any], shown: Sequence[Any]) -> Faults:

@@ -128,9 +128,13 @@ def name_faults(path: str, name: str) -> Faults:
 def quota_name_faults(path: str, name: str) -> Faults:
     """A resource name that a quota may bound."""
     yield from name_faults(path, name)
-    standard = _is_standard(name) and name != "storage"
-    if "/" not in name and not standard:
+    if "/" not in name and not is_quota_name(name):
         yield invalid(path, name, "must be a standard resource for quota")
+
+
+def is_quota_name(name: str) -> bool:
+    """Whether a quota may bound a resource of this name, which has no prefix."""
+    return _is_standard(name) and name != "storage"
 
 
 def container_name_faults(path: str, name: str) -> Faults:

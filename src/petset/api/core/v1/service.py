@@ -33,10 +33,12 @@ from petset.api.core.v1.serviceupdate import (
 )
 from petset.api.errors import FieldError, duplicate, forbidden_field, invalid, required
 from petset.api.kind import Behaviour
-from petset.api.meta import MutableObj, Obj
+from petset.api.meta import MutableObj, Obj, annotations_of
 
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 STICKY_S, STICKY_MAX_S = 10_800, 86_400
+_OLD_HINTS = "service.kubernetes.io/topology-aware-hints"
+_HINTS = "service.kubernetes.io/topology-mode"
 _POLICIES = ("SingleStack", "PreferDualStack", "RequireDualStack")
 
 
@@ -296,6 +298,15 @@ def warnings(service: Obj) -> list[str]:
     """Members that do nothing in a Service of this sort, in upstream's words."""
     spec = child(service, "spec")
     found = []
+    if _OLD_HINTS in annotations_of(service):
+        found.append(f"annotation {_OLD_HINTS} is deprecated, please use {_HINTS} instead")
+    for key in ("clusterIPs", "externalIPs"):
+        for i, address in enumerate(items(spec, key)):
+            found += address_rules.ip_warnings(f"spec.{key}[{i}]", address)
+    found += address_rules.ip_warnings("spec.loadBalancerIP", spec.get("loadBalancerIP"))
+    for i, network in enumerate(items(spec, "loadBalancerSourceRanges")):
+        where = f"spec.loadBalancerSourceRanges[{i}]"
+        found += address_rules.cidr_warnings(where, str(network).strip())
     if spec.get("externalName") and spec.get("type") != "ExternalName":
         found.append('spec.externalName is ignored when spec.type is not "ExternalName"')
     if spec.get("clusterIP") == "None":
@@ -321,5 +332,6 @@ BEHAVIOUR = Behaviour(
     fields={"spec.clusterIP": _field("clusterIP"), "spec.type": _field("type")},
     table=servicetable.TABLE,
     name_rule="label1035",
+    create_on_update=True,
     deletion_returns_object=True,
 )

@@ -50,6 +50,7 @@ SCHEMA = Behaviour(
         _schema_cells,
     ),
     generation=True,
+    unconditional_update=False,
 )
 
 LEVEL = Behaviour(
@@ -66,4 +67,5 @@ LEVEL = Behaviour(
         _level_cells,
     ),
     generation=True,
+    unconditional_update=False,
 )

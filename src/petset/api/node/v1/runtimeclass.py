@@ -55,7 +55,8 @@ BEHAVIOUR = Behaviour(
     default=default,
     validate=validate,
     validate_update=validate_update,
-    validates_update_alone=True,
     warnings=warnings,
     table=Table((NAME, Column("Handler"), AGE), _cells),
+    create_on_update=True,
+    unconditional_update=False,
 )

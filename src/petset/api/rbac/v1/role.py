@@ -146,7 +146,7 @@ _BINDING_TABLE = Table(
     _binding_cells,
 )
 
-ROLE = Behaviour(validate=validate_role, table=CREATED, name_rule="path")
+ROLE = Behaviour(validate=validate_role, table=CREATED, name_rule="path", create_on_update=True)
 
 BINDING = Behaviour(
     default=default_binding,
@@ -154,4 +154,5 @@ BINDING = Behaviour(
     validate_update=validate_binding_update,
     table=_BINDING_TABLE,
     name_rule="path",
+    create_on_update=True,
 )

@@ -96,4 +96,5 @@ BEHAVIOUR = Behaviour(
         ),
         _cells,
     ),
+    unconditional_update=False,
 )

@@ -226,12 +226,15 @@ DRIVER = Behaviour(
         ),
         _driver_cells,
     ),
+    generation=True,
+    unconditional_update=False,
 )
 
 NODE = Behaviour(
     validate=validate_node,
     validate_update=validate_node_update,
     table=Table((NAME, Column("Drivers", type="integer"), AGE), _node_cells),
+    unconditional_update=False,
 )
 
 CAPACITY = Behaviour(
@@ -240,4 +243,5 @@ CAPACITY = Behaviour(
     validate_update=validate_capacity_update,
     warnings=capacity_warnings,
     table=Table((NAME, Column("StorageClassName"), Column("Capacity")), _capacity_cells),
+    unconditional_update=False,
 )
