@@ -25,6 +25,7 @@ from petset.scheduler.plugins import (
 )
 from petset.scheduler.plugins.info import shape_of
 from petset.scheduler.plugins.types import (
+    ZONE,
     Check,
     NodeInfo,
     PodInfo,
@@ -146,7 +147,7 @@ def plan(pod: PodInfo, world: World, draw: Draw) -> Placement | Unschedulable:
     winners = _winners(pod, world, found)
     best = winners.pop(draw(len(winners)))
     if kind is not None:
-        world.equals.keep(kind, winners[:EQUALS_MAX])
+        world.equals.keep(kind, _still_best(winners, best, world))
     return Placement(best.name, volumes.choose(pod, world, best), found.looked_at)
 
 
@@ -216,6 +217,18 @@ def _kind_of(pod: PodInfo, world: World, checks: Sequence[tuple[str, Check]]) ->
     if pod.spec.get("topologySpreadConstraints") or any(name not in LOCAL for name, _ in checks):
         return None
     return pod.owner_uid, shape_of(pod)
+
+
+def _still_best(winners: Sequence[NodeInfo], best: NodeInfo, world: World) -> list[NodeInfo]:
+    """Those of the other winners that are best for the next pods, too, one after the other.
+
+    Where there are zones a pod makes all of its zone worse: one node of each other zone is left.
+    """
+    if not world.nodes.labelled[ZONE]:
+        return list(winners[:EQUALS_MAX])
+    zones = {node.labels.get(ZONE): node for node in winners}
+    zones.pop(best.labels.get(ZONE), None)
+    return list(zones.values())[:EQUALS_MAX]
 
 
 def _next_equal(kind: Hashable, world: World) -> str | None:

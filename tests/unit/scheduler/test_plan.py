@@ -1,3 +1,4 @@
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -471,3 +472,20 @@ def test_pods_that_ask_otherwise_get_a_look_of_their_own() -> None:
     assert place(state, "b", nodeSelector={"disk": "ssd"}).node == "n050"
     small = info(owned(make_pod("c", containers=asking("8")), "web"))
     assert isinstance(plan(small, state.world(), first), Unschedulable)
+
+
+def test_pods_of_one_controller_go_to_all_zones_alike_though_they_share_looks() -> None:
+    state = State()
+    for i in range(150):
+        zone = {"topology.kubernetes.io/zone": f"z{i // 50}"}
+        state.set_node(f"n{i:03}", make_node(f"n{i:03}", labels=zone))
+    looks = [place(state, f"p{i}") for i in range(30)]
+    zones = Counter(int(d.node[1:]) // 50 for d in looks)
+    assert max(zones.values()) - min(zones.values()) <= 5
+    assert sum(1 for d in looks if d.looked_at) < 30
+
+
+def test_more_than_64_bits_can_tell_is_only_too_much() -> None:
+    cluster = world(holding(make_node()))
+    pod = make_pod(containers=asking("8E", "8E") * 3)
+    assert "1 Insufficient cpu" in refused(pod, cluster)

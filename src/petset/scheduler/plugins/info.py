@@ -1,7 +1,7 @@
 """From API objects to the values that plugins see: requests, ports, terms, claims."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 
 import orjson
@@ -39,7 +39,7 @@ def pod_info(pod: Obj) -> PodInfo:
     )
 
 
-def shape_of(pod: PodInfo) -> bytes:
+def shape_of(pod: PodInfo) -> Hashable:
     """All of a pod that decides how it fits one node by itself: equal for pods of one template."""
     spec = pod.spec
     told = (
@@ -47,11 +47,10 @@ def shape_of(pod: PodInfo) -> bytes:
         spec.get("nodeSelector"),
         (spec.get("affinity") or {}).get("nodeAffinity"),
         spec.get("tolerations"),
-        pod.requests,
-        pod.usage,
-        pod.ports,
     )
-    return orjson.dumps(told)
+    # Amounts are kept out of the JSON: thousandths and sums can need more than 64 bits.
+    asked = (tuple(pod.requests.items()), tuple(pod.usage.items()))
+    return orjson.dumps(told), asked, pod.ports
 
 
 def _ports(spec: Obj) -> tuple[Port, ...]:
