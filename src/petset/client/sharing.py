@@ -13,6 +13,9 @@ ENTRIES_MAX = 4096
 """So many parts are remembered at least, and twice as many at most."""
 TEXT_MAX = 128
 """Longer strings are hardly ever equal, and slow to look up."""
+PART_BYTES_MAX = 4096
+"""Larger parts are not remembered: annotations may have 256 KiB, and what is remembered outlives
+the objects that it came from."""
 
 _METADATA = ("labels", "annotations", "ownerReferences", "finalizers")
 _METADATA_TEXTS = ("namespace", "creationTimestamp", "generateName")
@@ -72,7 +75,7 @@ class Sharing:
             for item in part:
                 if type(item) is dict:
                     self._below(item)
-        return self._remember(key, part)
+        return self._remember(key, part) if len(key) <= PART_BYTES_MAX else part
 
     def _remember(self, key: bytes | str, part: Any) -> Any:
         """What the old table has for `key`, else `part`; it goes into the new one."""

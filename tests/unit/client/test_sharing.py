@@ -1,7 +1,7 @@
 import copy
 from typing import Any
 
-from petset.client.sharing import ENTRIES_MAX, Sharing
+from petset.client.sharing import ENTRIES_MAX, PART_BYTES_MAX, Sharing
 
 
 def pod(name: str, ip: str = "10.0.0.1") -> dict[str, Any]:
@@ -62,3 +62,21 @@ def test_odd_objects_are_left_as_they_are() -> None:
         obj: dict[str, Any] = copy.deepcopy(odd)
         sharing.condense(obj)
         assert obj == odd
+
+
+def test_large_parts_are_not_kept_beyond_their_objects_but_what_is_in_them_is_shared() -> None:
+    sharing = Sharing()
+    objs: list[dict[str, Any]] = [
+        {
+            "metadata": {"annotations": {"note": str(number) * PART_BYTES_MAX}},
+            "spec": {"containers": [{"name": "c", "args": ["x" * 500], "n": i} for i in range(20)]},
+        }
+        for number in range(2)
+    ]
+    before = copy.deepcopy(objs)
+    for obj in objs:
+        sharing.condense(obj)
+    assert objs == before
+    assert max(map(len, sharing._new)) <= PART_BYTES_MAX
+    one, two = (obj["spec"]["containers"][3] for obj in objs)
+    assert one["args"] is two["args"]
