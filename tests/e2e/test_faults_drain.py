@@ -141,3 +141,28 @@ def test_a_node_refuses_what_it_has_no_room_or_no_labels_for(cluster: Cluster) -
     assert "OutOfcpu" in cluster.kubectl("get", "pods")
     faults.delete_all(cluster)
     faults.expect_no_traces(cluster)
+
+
+def test_a_node_that_is_stopped_lets_its_member_end_and_gives_it_to_another(
+    cluster: Cluster,
+) -> None:
+    hook = {"preStop": {"exec": {"command": ["sh", "-c", "sleep 1; echo hook >>/data/log"]}}}
+    manifest = json.loads(faults.member_set("slow", 1, grace_s=10))
+    template = manifest["spec"]["template"]["spec"]
+    template["containers"][0]["lifecycle"] = hook
+    apply(cluster, manifest)
+    faults.expect_ready(cluster, "slow", ["slow-0"])
+    node = cluster.pods("slow")["slow-0"]["spec"]["nodeName"]
+    with faults.observed(cluster):
+        told = cluster.petset("node", "stop", node, "--name", cluster.name)
+        assert "its pods have ended" in told
+        faults.expect_ready(cluster, "slow", ["slow-0"])
+    assert cluster.pods("slow")["slow-0"]["spec"]["nodeName"] != node
+    lines = cluster.kubectl("exec", "slow-0", "--", "cat", "/data/log").split()
+    assert [word for word in lines if word in ("up", "hook")] == ["up", "hook", "up"]
+    ready = cluster.json("get", "node", node)["status"]["conditions"]
+    assert any(c["message"] == "node is shutting down" for c in ready)
+    faults.up(cluster)
+    eventually(lambda: is_ready(cluster, node), f"{node} Ready")
+    faults.delete_all(cluster)
+    faults.expect_no_traces(cluster)

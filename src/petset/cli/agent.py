@@ -116,7 +116,7 @@ async def _run(where: paths.Paths, cluster: state.Cluster, node: str, ready_fd: 
         manager="kubelet",
     )
     try:
-        work = asyncio.create_task(_keep(config, client, ready_fd), name="node")
+        work = asyncio.create_task(_keep(config, client, ready_fd, stop), name="node")
         ending = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait([work, ending], return_when=asyncio.FIRST_COMPLETED)
         ending.cancel()
@@ -127,8 +127,8 @@ async def _run(where: paths.Paths, cluster: state.Cluster, node: str, ready_fd: 
         await client.close()
 
 
-async def _keep(config: AgentConfig, client: Client, ready_fd: int) -> None:
-    """Node, DNS and proxy over the same caches."""
+async def _keep(config: AgentConfig, client: Client, ready_fd: int, stop: asyncio.Event) -> None:
+    """Node, DNS and proxy over the same caches; SIGUSR1 ends the pods and then sets `stop`."""
     clock, ids = SystemClock(), Ids()
     informers = Informers(client)
     images = ImageService(paths.images(), clock=clock)
@@ -152,9 +152,19 @@ async def _keep(config: AgentConfig, client: Client, ready_fd: int) -> None:
             group.create_task(collect.collect(images.store), name="images")
             group.create_task(informers.run(), name="informers")
             await agent.ready.wait()
+            group.create_task(_shut_down(agent, stop), name="shutdown")
             process.tell(ready_fd, "ok")
             gc.collect()
             gc.freeze()
+
+
+async def _shut_down(agent: Agent, stop: asyncio.Event) -> None:
+    """Wait for SIGUSR1, end the node's pods with grace, and then the agent."""
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, asked.set)
+    await asked.wait()
+    await agent.shut_down()
+    stop.set()
 
 
 def _proxy(informers: Informers, node: str, network: NodeNetwork) -> Proxy:

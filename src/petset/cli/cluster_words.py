@@ -102,6 +102,23 @@ def _node_remove(words: Words) -> None:
     nodes.remove(words.name, words.node)
 
 
+def _node_stop_words(parser: Parser) -> None:
+    _node_words(parser)
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=30.0,
+        metavar="S",
+        help="seconds that its pods have to end before they are killed (default: 30)",
+    )
+
+
+def _node_stop(words: Words) -> None:
+    from petset.cli import nodes
+
+    nodes.stop(words.name, words.node, words.timeout)
+
+
 def _node_kill(words: Words) -> None:
     from petset.cli import nodes
 
@@ -201,6 +218,15 @@ NODE = (
         _node_words,
         _node_remove,
         "  petset node remove node-3",
+    ),
+    Command(
+        "node stop",
+        "Stop a node with grace, as a machine that is shut down: pods get their preStop hooks and\n"
+        "grace periods, are told Failed, and their sets make them anew on other nodes.\n\n"
+        "Its Node object stays and turns NotReady; `petset up` brings the node back. Needs root.",
+        _node_stop_words,
+        _node_stop,
+        "  petset node stop node-2\n  petset node stop node-2 --timeout 120",
     ),
     Command(
         "node kill",

@@ -1,4 +1,4 @@
-"""`petset node add|remove|kill`."""
+"""`petset node add|remove|stop|kill`."""
 
 import asyncio
 import shutil
@@ -55,6 +55,29 @@ def kill(name: str, node: str) -> None:
     print(f"Node {node} is lost: its agent and containers are dead.")
     print(f"  petset node remove {node} --name {name}   gives its pods to other nodes")
     print(f"  petset up --name {name}                   brings it back")
+
+
+def stop(name: str, node: str, grace_s: float) -> None:
+    """End a node's pods with their hooks and grace, then its agent; its Node object stays.
+
+    Args:
+        grace_s: after so many seconds what is left is killed.
+    """
+    checks.machine()
+    with state.lock(f"cluster {state.check_name(name)}"):
+        where, cluster = _cluster(name)
+        agent = process.read(where.pid_file(f"agent-{_known(cluster, node)}"))
+        if agent is None:
+            raise Failure(f"node {node} is not running", f"start it with: petset up --name {name}")
+        process.send([agent], signal.SIGUSR1)
+        late = process.wait_gone([agent], grace_s)
+        lose(where, node)
+        from petset.node.runtime import teardown
+
+        teardown.destroy_node(where.node_run(node), where.node_state(node))
+    end = f"what did not end within {grace_s:g} s was killed" if late else "its pods have ended"
+    print(f"Node {node} is stopped: {end}.")
+    print(f"  petset up --name {name}   brings it back")
 
 
 def lose(where: paths.Paths, node: str) -> None:

@@ -26,6 +26,11 @@ def no_ports() -> Verdict:
     return _predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports")
 
 
+def shutting_down() -> Verdict:
+    """The node takes nothing any more."""
+    return Verdict("NodeShutdown", "Pod was rejected as the node is shutting down.")
+
+
 def refusal(pod: Obj, node: Obj, used: Amounts) -> Verdict | None:
     """Why the node does not take the pod; None: it does.
 

@@ -31,7 +31,7 @@ from petset.node.nodeobject import NodeFacts
 from petset.node.peers import Peers
 from petset.node.registration import Registration
 from petset.node.runtime.base import Run, Runtime
-from petset.node.seen import Verdict
+from petset.node.seen import SHUT_DOWN, Verdict
 from petset.node.server import Server
 from petset.node.volume.base import Volumes
 from petset.node.worker import PodWorker
@@ -215,6 +215,19 @@ class Agent:
             capacity=config.capacity,
         )
 
+    async def shut_down(self) -> None:
+        """Take no more pods, end those that are here with their hooks and grace, tell the API."""
+        self._problem = "node is shutting down"
+        await self._registration.beat()
+        changed = asyncio.Event()
+        self._pods.add_handler(lambda old, new: changed.set())
+        for worker in self._workers.values():
+            if not worker.is_over:
+                worker.judge(SHUT_DOWN)
+        while not all(worker.is_over for worker in self._workers.values()):
+            await changed.wait()
+            changed.clear()
+
     # -- pods -----------------------------------------------------------------------------------
 
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
@@ -269,6 +282,8 @@ class Agent:
         """Why this node does not take a pod, its ports aside."""
         if node is None or is_deleting(pod):
             return None
+        if self._problem:
+            return admission.shutting_down()
         others = {u: w for u, w in self._workers.items() if _name(w.pod) != _name(pod)}
         most = admission.sum_of(self._requests[uid] for uid in others)
         if admission.refusal(pod, node, most) is None:

@@ -63,7 +63,7 @@ class Registration:
                 await lease.renew()
             except (TransportError, errors.StatusError) as error:
                 _log.warning("node lease not renewed: %s", error)
-            alive = await self._beat()
+            alive = await self.beat()
             await asyncio.sleep(LEASE_EVERY_S)
         _log.warning("the Node object was deleted; this agent no longer reports")
 
@@ -94,7 +94,7 @@ class Registration:
             patch["spec"] = fresh["spec"]
         return await self._client.patch("nodes", facts.name, patch)
 
-    async def _beat(self) -> bool:
+    async def beat(self) -> bool:
         """Write the status if it changed, or was not written for long. False: no such Node."""
         fresh = self._fresh()
         changed = nodeobject.without_beats(fresh) != nodeobject.without_beats(self._told)

@@ -48,6 +48,10 @@ class Verdict:
     message: str
 
 
+SHUT_DOWN = Verdict("Terminated", "Pod was terminated in response to imminent node shutdown.")
+"""The end of a pod whose node is being stopped with grace."""
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerSeen:
     """One container: its last two runs (older first), and what holds up the next one.

@@ -12,7 +12,10 @@ from petset.api.core.v1.pod import quality_of
 from petset.api.meta import MutableObj, Obj, format_time
 from petset.node import plan, podspec
 from petset.node.runtime.base import Run
-from petset.node.seen import ContainerSeen, PodSeen
+from petset.node.seen import SHUT_DOWN, ContainerSeen, PodSeen
+
+ENDED = ("Succeeded", "Failed")
+"""Phases that a pod never leaves."""
 
 OWN_CONDITIONS = (
     "PodReadyToStartContainers",
@@ -43,7 +46,7 @@ def make(seen: PodSeen, host: Host, now: float) -> MutableObj:
     if generation is not None:
         status["observedGeneration"] = generation
     status["conditions"] = _conditions(seen, phase, inits + mains, now)
-    if seen.verdict is not None:
+    if seen.verdict is not None and phase in ENDED:
         status["reason"], status["message"] = seen.verdict.reason, seen.verdict.message
     status["hostIP"], status["hostIPs"] = host.ip, [{"ip": host.ip}]
     old = seen.pod.get("status") or {}
@@ -187,6 +190,14 @@ def _duration(seconds: float) -> str:
 
 
 def _phase(seen: PodSeen, inits: Sequence[Obj], mains: Sequence[Obj]) -> str:
+    """A pod has not ended while anything of it runs: who sees its end may make another one."""
+    phase = _reached(seen, inits, mains)
+    if phase not in ENDED or not any(c.is_running for c in seen.containers.values()):
+        return phase
+    return "Running" if _has_begun(seen) else "Pending"
+
+
+def _reached(seen: PodSeen, inits: Sequence[Obj], mains: Sequence[Obj]) -> str:
     if seen.verdict is not None or _init_failed(seen):
         return "Failed"
     begun = _has_begun(seen)
@@ -246,8 +257,18 @@ def _conditions(seen: PodSeen, phase: str, statuses: Sequence[Obj], now: float) 
         {"type": "PodScheduled", "status": "True"},
     ]
     old = {c.get("type"): c for c in (seen.pod.get("status") or {}).get("conditions") or ()}
+    if seen.verdict is not None and seen.verdict.reason == SHUT_DOWN.reason:
+        fresh.append(
+            {
+                "type": "DisruptionTarget",
+                "status": "True",
+                "reason": "TerminationByKubelet",
+                "message": SHUT_DOWN.message,
+            }
+        )
     made = [_dated(condition, old.get(condition["type"]), seen.pod, now) for condition in fresh]
-    return made + [dict(c) for kind, c in old.items() if kind not in OWN_CONDITIONS]
+    told = {condition["type"] for condition in fresh} | set(OWN_CONDITIONS)
+    return made + [dict(c) for kind, c in old.items() if kind not in told]
 
 
 def _bool(value: bool) -> str:
@@ -296,7 +317,7 @@ def _initialized(seen: PodSeen, phase: str, statuses: Sequence[Obj]) -> dict[str
 def _containers_ready(seen: PodSeen, phase: str, statuses: Sequence[Obj]) -> dict[str, str]:
     if phase == "Succeeded":
         return {"status": "False", "reason": "PodCompleted"}
-    if phase == "Failed":
+    if phase == "Failed" or seen.verdict is not None:
         return {"status": "False", "reason": "PodFailed"}
     inits = len(podspec.init_containers(seen.pod))
     sidecars = {s["name"] for s in podspec.init_containers(seen.pod) if podspec.is_sidecar(s)}

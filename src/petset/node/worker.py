@@ -90,7 +90,13 @@ class PodWorker:
     @property
     def takes_room(self) -> bool:
         """Whether what the pod requests is taken: as long as the API knows it and it goes on."""
-        return self._exists and self._verdict is None and self.holds_ports
+        return self._exists and self.holds_ports
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of the pod runs any more, and the API knows."""
+        told = (self.pod.get("status") or {}).get("phase") in status.ENDED
+        return not self.holds_ports and (told or not self._exists)
 
     def gone(self) -> None:
         """The pod's object is gone from the API."""

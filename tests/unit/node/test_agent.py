@@ -325,3 +325,31 @@ def test_finalizers_hold_the_object_but_not_the_containers(tmp_path: Path) -> No
         assert pod["metadata"]["uid"] not in here.machine.known
 
     played(tmp_path, story)
+
+
+def test_a_node_that_is_stopped_ends_its_pods_and_takes_no_more(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        await here.stop()
+        agent = await here.start()
+        here.scripts["c"] = Behaviour(stop_s=3.0)
+        await here.create("a", terminationGracePeriodSeconds=20)
+        await here.until(ready, "a")
+        stopping = asyncio.ensure_future(agent.shut_down())
+        await asyncio.sleep(1)
+        assert here.running() == ["c"]
+        assert (await here.until(lambda pod: not ready(pod), "a"))["status"]["phase"] == "Running"
+        await here.create("b")
+        refused = await here.until(lambda pod: pod["status"]["phase"] == "Failed", "b")
+        assert (refused["status"]["reason"], refused["status"]["message"]) == (
+            "NodeShutdown",
+            "Pod was rejected as the node is shutting down.",
+        )
+        await asyncio.wait_for(stopping, 60)
+        assert here.running() == []
+        ended = await here.until(lambda pod: pod["status"]["phase"] == "Failed", "a")
+        assert ended["status"]["reason"] == "Terminated"
+        node = await here.client.get("nodes", "n1")
+        told = next(c for c in node["status"]["conditions"] if c["type"] == "Ready")
+        assert (told["status"], told["message"]) == ("False", "node is shutting down")
+
+    played(tmp_path, story)

@@ -5,7 +5,7 @@ from typing import Any
 from petset.api.meta import condition_of
 from petset.node import status
 from petset.node.runtime.base import Sandbox
-from petset.node.seen import Verdict, Waiting
+from petset.node.seen import SHUT_DOWN, Verdict, Waiting
 from tests.unit.node.pods import NOW, container, ended, pod, run, seen
 
 HOST = status.Host("172.29.0.10", "crun")
@@ -136,6 +136,24 @@ def test_image_errors_become_back_off() -> None:
         "reason": "ImagePullBackOff",
         "message": "later",
     }
+
+
+def test_a_pod_that_is_judged_has_not_failed_while_anything_of_it_runs() -> None:
+    verdict = Verdict("DeadlineExceeded", "too long")
+    going = made(seen(verdict=verdict, containers={"c": container(run())}))
+    assert going["phase"] == "Running"
+    assert "reason" not in going
+    ready = next(c for c in going["conditions"] if c["type"] == "Ready")
+    assert ready["status"] == "False"
+    gone = made(seen(verdict=verdict, containers={"c": container(ended(137))}))
+    assert (gone["phase"], gone["reason"]) == ("Failed", "DeadlineExceeded")
+
+
+def test_a_pod_whose_node_is_stopped_says_so() -> None:
+    found = made(seen(verdict=SHUT_DOWN, containers={"c": container(ended(0))}))
+    assert (found["phase"], found["reason"]) == ("Failed", "Terminated")
+    target = next(c for c in found["conditions"] if c["type"] == "DisruptionTarget")
+    assert (target["status"], target["reason"]) == ("True", "TerminationByKubelet")
 
 
 def test_a_verdict_fails_the_pod() -> None:
