@@ -1,10 +1,9 @@
 """What is still served but should not be used any more, in the words of the Warning header."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from petset.api.check import child, items
-from petset.api.core.v1.podwarnings import OLD_LABELS
+from petset.api.check import child
+from petset.api.core.v1.podwarnings import OLD_LABELS, of_expressions
 from petset.api.meta import Obj
 
 RESOURCES: Mapping[str, str] = {
@@ -35,7 +34,4 @@ def label_selector(path: str, selector: Obj) -> Iterator[str]:
 
 def expressions(path: str, term: Obj) -> Iterator[str]:
     """The same in expressions alone."""
-    for i, expression in enumerate(items(term, "matchExpressions")):
-        key: Any = expression.get("key")
-        if key in OLD_LABELS:
-            yield f"{path}.matchExpressions[{i}].key: {key} is {OLD_LABELS[key]}"
+    yield from of_expressions(path, term)

@@ -71,7 +71,9 @@ class Behaviour:
         validate_update: every fault of an update of the main resource; the caller runs
             `validate` too unless `validates_update_alone` is set.
         validate_status: every fault of an update through /status.
-        warnings: texts for the Warning header.
+        warnings: texts for the Warning header, about a new object.
+        update_warnings: the same about an updated object and the stored one; None: those of
+            `warnings`.
         fields: extra selectable fields beside metadata.name and metadata.namespace:
             path -> value of an object as text.
         table: how it prints; None: Name and Age.
@@ -92,6 +94,7 @@ class Behaviour:
     validates_update_alone: bool = False
     validate_status: Callable[[Obj, Obj], list[FieldError]] = _no_update_errors
     warnings: Callable[[Obj], Sequence[str]] = _no_warnings
+    update_warnings: Callable[[Obj, Obj], Sequence[str]] | None = None
     fields: Mapping[str, Callable[[Obj], str]] = field(default_factory=dict)
     table: Table | None = None
     name_rule: str = "subdomain"
@@ -101,3 +104,8 @@ class Behaviour:
     graceful: bool = False
     default_propagation: str = "Background"
     deletion_returns_object: bool = False
+
+    def warnings_of_update(self, new: Obj, old: Obj) -> Sequence[str]:
+        """Texts for the Warning header of an update."""
+        tell = self.update_warnings
+        return self.warnings(new) if tell is None else tell(new, old)

@@ -235,7 +235,7 @@ async def _update_once(call: Call, item: Item, change: Change, about: str) -> Wr
     sent = (new.get("metadata") or {}).get("managedFields")
     _carry_metadata(call, new, old, item.revision)
     if new == old and not ownership.is_sent(call, old, sent):
-        call.warn(call.behaviour.warnings(new) if about == MAIN else ())
+        call.warn(call.behaviour.warnings_of_update(new, old) if about == MAIN else ())
         return await unchanged(call, item)
     attrs = attributes(call, chain.UPDATE)
     faults: list[FieldError] = []
@@ -277,7 +277,7 @@ def _prepare_main(
     faults = list(judge.validate_update(new, old))
     if not judge.validates_update_alone:
         faults = [*judge.validate(new), *faults]
-    call.warn(behaviour.warnings(new))
+    call.warn(behaviour.warnings_of_update(new, old))
     return faults
 
 

@@ -109,15 +109,15 @@ def test_what_is_odd_is_warned_about() -> None:
     made["metadata"]["name"] = "a.b"
     found = podwarnings.of_pod(made)
     assert [text.partition(":")[0] for text in found] == [
+        "metadata.name",
         "spec.nodeSelector[beta.kubernetes.io/os]",
-        "spec.terminationGracePeriodSeconds",
-        "spec.imagePullSecrets[0].name",
         "spec.topologySpreadConstraints[0].labelSelector",
-        "spec.containers[0].env[1]",
-        "spec.containers[0].ports[1]",
+        "spec.imagePullSecrets[0].name",
         "spec.containers[0].resources.limits[memory]",
         "spec.containers[0].resources.requests[memory]",
-        "metadata.name",
+        "spec.containers[0].env[1]",
+        "spec.containers[0].ports[1]",
+        "spec.terminationGracePeriodSeconds",
     ]
 
 

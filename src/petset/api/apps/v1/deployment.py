@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from petset.api.apps.v1.replicaset import counts_faults, frozen_selector
+from petset.api.apps.v1.replicaset import frozen_selector
 from petset.api.check import (
     Faults,
     child,
@@ -14,7 +14,7 @@ from petset.api.check import (
     not_over_hundred_percent,
     number,
 )
-from petset.api.errors import FieldError, forbidden_field, invalid, not_supported
+from petset.api.errors import FieldError, forbidden_field, invalid, not_supported, required
 from petset.api.kind import Behaviour, Column, Table
 from petset.api.meta import MutableObj, Obj, name_of
 from petset.api.podtemplate import (
@@ -23,10 +23,10 @@ from petset.api.podtemplate import (
     SELECTOR,
     container_cells,
     default_in,
-    endless_faults,
+    part_faults,
+    selected_faults,
     selector_cell,
-    selector_faults,
-    template_faults,
+    update_warnings_of,
     warnings_of,
 )
 from petset.api.table import AGE, NAME, age_of
@@ -52,34 +52,39 @@ def default(deployment: MutableObj) -> None:
 def validate(deployment: Obj) -> list[FieldError]:
     """Every fault of a deployment."""
     spec = child(deployment, "spec")
-    template = child(spec, "template")
     return [
+        *non_negative("spec.replicas", spec.get("replicas")),
+        *selected_faults(spec, "deployment", "ReplicaSet"),
+        *_strategy_faults("spec.strategy", child(spec, "strategy")),
         *_spec_faults(spec),
-        *selector_faults(spec, "deployment"),
-        *template_faults("spec.template", template),
-        *endless_faults("spec.template", template, "Deployment"),
     ]
 
 
 def _spec_faults(spec: Obj) -> Faults:
-    for key in ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"):
+    for key in ("minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"):
         yield from non_negative(f"spec.{key}", spec.get(key))
     deadline = spec.get("progressDeadlineSeconds")
     if deadline is not None and deadline <= number(spec.get("minReadySeconds")):
         words = "must be greater than minReadySeconds"
         yield invalid("spec.progressDeadlineSeconds", deadline, words)
-    strategy = child(spec, "strategy")
+
+
+def _strategy_faults(path: str, strategy: Obj) -> Faults:
     kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
     if kind not in STRATEGIES:
-        yield not_supported("spec.strategy", kind, STRATEGIES)
+        shown = {"Type": kind or "", "RollingUpdate": rolling}
+        yield not_supported(path, shown, STRATEGIES)
     elif kind == "Recreate" and rolling is not None:
         words = "may not be specified when strategy `type` is 'Recreate'"
-        yield forbidden_field("spec.strategy.rollingUpdate", words)
+        yield forbidden_field(f"{path}.rollingUpdate", words)
+    elif kind == "RollingUpdate" and rolling is None:
+        words = "this should be defaulted and never be nil"
+        yield required(f"{path}.rollingUpdate", words)
     elif kind == "RollingUpdate":
-        yield from rolling_faults("spec.strategy.rollingUpdate", rolling or {})
+        yield from _rolling_faults(f"{path}.rollingUpdate", child(strategy, "rollingUpdate"))
 
 
-def rolling_faults(path: str, rolling: Obj) -> Faults:
+def _rolling_faults(path: str, rolling: Obj) -> Faults:
     """How many pods may be missing and how many too many: not both none."""
     unavailable, surge = rolling.get("maxUnavailable", 0), rolling.get("maxSurge", 0)
     yield from int_or_percent(f"{path}.maxUnavailable", unavailable)
@@ -95,7 +100,7 @@ _COUNTS = ("updatedReplicas", "readyReplicas", "availableReplicas")
 
 def validate_status(new: Obj, old: Obj) -> list[FieldError]:
     """Counts fit together; collisions never go down."""
-    faults = list(counts_faults(new, _COUNTS))
+    faults = list(part_faults(new, _COUNTS))
     after, before = child(new, "status"), child(old, "status")
     faults += non_negative("status.unavailableReplicas", after.get("unavailableReplicas"))
     if number(after.get("collisionCount")) < number(before.get("collisionCount")):
@@ -137,6 +142,7 @@ BEHAVIOUR = Behaviour(
     validate_update=frozen_selector,
     validate_status=validate_status,
     warnings=warnings_of,
+    update_warnings=update_warnings_of,
     table=TABLE,
     generation=True,
 )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from petset.api.check import Faults, child, fill, member, non_negative, number, semantically
+from petset.api.check import child, fill, member, non_negative, number, semantically
 from petset.api.errors import FieldError, invalid
 from petset.api.kind import Behaviour, Column, Table
 from petset.api.meta import MutableObj, Obj, name_of
@@ -12,10 +12,10 @@ from petset.api.podtemplate import (
     SELECTOR,
     container_cells,
     default_in,
-    endless_faults,
+    part_faults,
+    selected_faults,
     selector_cell,
-    selector_faults,
-    template_faults,
+    update_warnings_of,
     warnings_of,
 )
 from petset.api.table import AGE, NAME, age_of
@@ -42,13 +42,10 @@ def prepare_create(replicaset: MutableObj) -> None:
 def validate(replicaset: Obj) -> list[FieldError]:
     """Every fault of a replica set."""
     spec = child(replicaset, "spec")
-    template = child(spec, "template")
     return [
         *non_negative("spec.replicas", spec.get("replicas")),
         *non_negative("spec.minReadySeconds", spec.get("minReadySeconds")),
-        *selector_faults(spec, "deployment"),
-        *template_faults("spec.template", template),
-        *endless_faults("spec.template", template, "ReplicaSet"),
+        *selected_faults(spec, "deployment", "ReplicaSet"),
     ]
 
 
@@ -58,25 +55,6 @@ def frozen_selector(new: Obj, old: Obj) -> list[FieldError]:
     if semantically(after) == semantically(before):
         return []
     return [invalid("spec.selector", after, "field is immutable")]
-
-
-def counts_faults(new: Obj, counts: tuple[str, ...]) -> Faults:
-    """Counts are not negative, and no part is larger than the whole."""
-    status = child(new, "status")
-    others = ("terminatingReplicas", "observedGeneration", "collisionCount")
-    for key in ("replicas", *counts, *others):
-        yield from non_negative(f"status.{key}", status.get(key))
-    for key in counts:
-        if number(status.get(key)) > number(status.get("replicas")):
-            yield invalid(
-                f"status.{key}", status.get(key), "cannot be greater than status.replicas"
-            )
-    if number(status.get("availableReplicas")) > number(status.get("readyReplicas")):
-        yield invalid(
-            "status.availableReplicas",
-            status.get("availableReplicas"),
-            "cannot be greater than readyReplicas",
-        )
 
 
 def _cells(replicaset: Obj, now: float) -> list[Any]:
@@ -111,8 +89,9 @@ BEHAVIOUR = Behaviour(
     prepare_create=prepare_create,
     validate=validate,
     validate_update=frozen_selector,
-    validate_status=lambda new, old: list(counts_faults(new, _COUNTS)),
+    validate_status=lambda new, old: list(part_faults(new, _COUNTS)),
     warnings=warnings_of,
+    update_warnings=update_warnings_of,
     fields={"status.replicas": lambda rs: str(number(child(rs, "status").get("replicas")))},
     table=TABLE,
     generation=True,

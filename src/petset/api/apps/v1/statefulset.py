@@ -25,7 +25,7 @@ from petset.api.check import (
     optional,
     semantically,
 )
-from petset.api.core.v1 import pvc
+from petset.api.core.v1 import pvc, volumewarnings
 from petset.api.core.v1.resources import parsed
 from petset.api.errors import FieldError, duplicate, forbidden_field, invalid, required
 from petset.api.kind import Behaviour, Column, Table
@@ -38,7 +38,7 @@ from petset.api.podtemplate import (
     endless_faults,
     selector_faults,
     template_faults,
-    warnings_of,
+    template_warnings,
 )
 from petset.api.table import AGE, NAME, age_of
 
@@ -257,6 +257,20 @@ def _status_faults(new: Obj, old: Obj) -> Faults:
         yield invalid("status.collisionCount", new.get("collisionCount"), "cannot be decremented")
 
 
+def warnings(statefulset: Obj) -> list[str]:
+    """What of a set is deprecated or odd."""
+    spec, found = child(statefulset, "spec"), template_warnings(statefulset)
+    for i, claim in enumerate(items(spec, "volumeClaimTemplates")):
+        path = f"spec.volumeClaimTemplates[{i}]"
+        found += volumewarnings.of_claim(path, child(claim, "spec"))
+    if number(spec.get("revisionHistoryLimit")) < 0:
+        found.append(
+            "spec.revisionHistoryLimit: a negative value retains all historical revisions; a "
+            "value >= 0 is recommended"
+        )
+    return found
+
+
 def _cells(statefulset: Obj, now: float) -> list[Any]:
     spec, status = child(statefulset, "spec"), child(statefulset, "status")
     return [
@@ -286,7 +300,7 @@ BEHAVIOUR = Behaviour(
     validate_update=validate_update,
     validates_update_alone=True,
     validate_status=validate_status,
-    warnings=warnings_of,
+    warnings=warnings,
     table=TABLE,
     name_rule="label",
     generation=True,

@@ -1,13 +1,22 @@
-"""CronJob: defaults, validation (schedules too), columns."""
+"""CronJob: defaults, validation, columns."""
 
-import re
 from typing import Any
 
 from petset.api.ages import age
-from petset.api.batch.v1 import job
-from petset.api.check import Faults, child, fill, items, member, non_negative, one_of
-from petset.api.core.v1.podwarnings import of_spec
-from petset.api.errors import FieldError, forbidden_field, invalid, required
+from petset.api.batch.v1 import job, jobspec, schedule
+from petset.api.check import (
+    Faults,
+    child,
+    fill,
+    items,
+    member,
+    non_negative,
+    one_of,
+    text,
+    worded,
+)
+from petset.api.core.v1 import podwarnings
+from petset.api.errors import FieldError, invalid, not_supported, required
 from petset.api.kind import Behaviour, Column, Table
 from petset.api.meta import MutableObj, Obj, name_of
 from petset.api.podtemplate import (
@@ -15,23 +24,13 @@ from petset.api.podtemplate import (
     IMAGES,
     SELECTOR,
     container_cells,
+    is_changed,
     selector_cell,
 )
 from petset.api.table import AGE, NAME, age_of
 
+POLICIES = ("Allow", "Forbid", "Replace")
 NAME_MAX = 52
-_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-_DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
-_FIELDS: tuple[tuple[str, int, int, list[str]], ...] = (
-    ("minute", 0, 59, []),
-    ("hour", 0, 23, []),
-    ("day of month", 1, 31, []),
-    ("month", 1, 12, _MONTHS),
-    ("day of week", 0, 6, _DAYS),
-)
-_WORDS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
-_EVERY = re.compile(r"@every ([0-9.]+(ns|us|µs|ms|s|m|h))+")
-_PART = re.compile(r"(\*|\?|\w+)(?:-(\w+))?(?:/(\d+))?")
 
 
 def default(cronjob: MutableObj) -> None:
@@ -41,69 +40,56 @@ def default(cronjob: MutableObj) -> None:
     fill(spec, "suspend", False)
     fill(spec, "successfulJobsHistoryLimit", 3)
     fill(spec, "failedJobsHistoryLimit", 1)
-    job.default_spec(member(member(spec, "jobTemplate"), "spec"))
-
-
-def schedule_fault(text: str) -> str:
-    """What is wrong with a schedule, "" if nothing."""
-    if text in _WORDS or _EVERY.fullmatch(text):
-        return ""
-    if text.startswith("@"):
-        return f"unrecognized descriptor: {text}"
-    fields = text.split()
-    if len(fields) != len(_FIELDS):
-        return f"expected exactly 5 fields, found {len(fields)}: [{' '.join(fields)}]"
-    for field, (name, low, high, words) in zip(fields, _FIELDS, strict=True):
-        for part in field.split(","):
-            if not _part_fits(part, low, high, words):
-                return f"failed to parse {name} from {field}: {part}"
-    return ""
-
-
-def _part_fits(part: str, low: int, high: int, words: list[str]) -> bool:
-    match = _PART.fullmatch(part)
-    if match is None or (match[3] and int(match[3]) == 0):
-        return False
-    if match[1] in "*?":
-        return match[2] is None
-    ends = [_value(text, low, words) for text in (match[1], match[2]) if text is not None]
-    return all(low <= end <= high for end in ends) and ends == sorted(ends)
-
-
-def _value(text: str, low: int, words: list[str]) -> int:
-    if text.lower() in words:
-        return words.index(text.lower()) + low
-    return int(text) if text.isdecimal() else -1
+    jobspec.default(member(member(spec, "jobTemplate"), "spec"))
 
 
 def validate(cronjob: Obj) -> list[FieldError]:
-    """Every fault of a cron job."""
-    faults = list(_faults(child(cronjob, "spec")))
+    """Every fault of a new cron job."""
+    faults = list(_faults(child(cronjob, "spec"), {}))
     if len(name_of(cronjob)) > NAME_MAX:
         words = f"must be no more than {NAME_MAX} characters"
         faults.append(invalid("metadata.name", name_of(cronjob), words))
     return faults
 
 
-def _faults(spec: Obj) -> Faults:
-    schedule = spec.get("schedule")
-    if not schedule:
-        yield required("spec.schedule")
-    elif "TZ" in schedule:
-        words = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
-        yield invalid("spec.schedule", schedule, words)
-    elif fault := schedule_fault(schedule):
-        yield invalid("spec.schedule", schedule, fault)
-    for key in ("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
-        yield from non_negative(f"spec.{key}", spec.get(key))
+def validate_update(new: Obj, old: Obj) -> list[FieldError]:
+    """Every fault of an update; a zone inside the schedule may stay if it was there."""
+    return list(_faults(child(new, "spec"), child(old, "spec")))
+
+
+def _faults(spec: Obj, old: Obj) -> Faults:
+    yield from _schedule_faults("spec.schedule", spec, old)
+    deadline = spec.get("startingDeadlineSeconds")
+    yield from non_negative("spec.startingDeadlineSeconds", deadline)
+    zone = spec.get("timeZone")
+    if zone is not None and zone != old.get("timeZone"):
+        yield from worded("spec.timeZone", zone, schedule.zone_faults(text(zone)))
     policy = spec.get("concurrencyPolicy")
-    allowed = ("Allow", "Forbid", "Replace")
-    yield from one_of("spec.concurrencyPolicy", policy, allowed, need=True)
-    made = child(spec, "jobTemplate", "spec")
+    yield from one_of("spec.concurrencyPolicy", policy, POLICIES, need=True)
+    made, path = child(spec, "jobTemplate", "spec"), "spec.jobTemplate.spec"
+    yield from jobspec.faults(path, made)
+    if made.get("selector") is not None:
+        yield invalid(f"{path}.selector", made["selector"], "`selector` will be auto-generated")
     if made.get("manualSelector"):
-        words = "`manualSelector` is not supported in a job template"
-        yield forbidden_field("spec.jobTemplate.spec.manualSelector", words)
-    yield from job.spec_faults("spec.jobTemplate.spec", made)
+        yield not_supported(f"{path}.manualSelector", True, ("nil", "false"))
+    for key in ("successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
+        yield from non_negative(f"spec.{key}", spec.get(key))
+
+
+def _schedule_faults(path: str, spec: Obj, old: Obj) -> Faults:
+    wanted = text(spec.get("schedule"))
+    if not wanted:
+        yield required(path)
+        return
+    kept = "TZ" in text(old.get("schedule"))
+    if fault := schedule.schedule_fault(wanted):
+        yield invalid(path, wanted, fault)
+    if "TZ" in wanted and not kept:
+        words = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
+        yield invalid(path, wanted, words)
+    elif "TZ" in wanted and spec.get("timeZone") is not None:
+        words = "cannot use both timeZone field and TZ or CRON_TZ in schedule"
+        yield invalid(path, wanted, words)
 
 
 def _cells(cronjob: Obj, now: float) -> list[Any]:
@@ -140,11 +126,33 @@ TABLE = Table(
 )
 
 
+def _spec_warnings(cronjob: Obj) -> list[str]:
+    path, spec = "spec.jobTemplate.spec", child(cronjob, "spec")
+    found = job.warnings_of_spec(path, child(spec, "jobTemplate", "spec"))
+    if "TZ" in text(spec.get("schedule")):
+        found.append(
+            "CRON_TZ or TZ used in spec.schedule is not officially supported, see "
+            "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"
+        )
+    return found
+
+
 def _warnings(cronjob: Obj) -> list[str]:
-    path = "spec.jobTemplate.spec.template.spec"
-    return list(of_spec(path, child(cronjob, *path.split("."))))
+    name = podwarnings.of_name(cronjob, "Pod names and hostnames")
+    return [*name, *_spec_warnings(cronjob)]
+
+
+def _update_warnings(new: Obj, old: Obj) -> list[str]:
+    return _spec_warnings(new) if is_changed(new, old) else []
 
 
 BEHAVIOUR = Behaviour(
-    default=default, validate=validate, warnings=_warnings, table=TABLE, generation=True
+    default=default,
+    validate=validate,
+    validate_update=validate_update,
+    validates_update_alone=True,
+    warnings=_warnings,
+    update_warnings=_update_warnings,
+    table=TABLE,
+    generation=True,
 )

@@ -123,6 +123,7 @@ BEHAVIOUR = Behaviour(
     validates_update_alone=True,
     validate_status=validate_status,
     warnings=podwarnings.of_pod,
+    update_warnings=lambda new, old: (),  # people change templates, not pods
     fields={
         "spec.nodeName": _spec("nodeName"),
         "spec.host": _spec("nodeName"),

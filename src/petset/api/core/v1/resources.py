@@ -97,6 +97,12 @@ def positive_faults(path: str, amount: object) -> Faults:
         yield invalid(path, canonical(amount), "must be greater than zero")
 
 
+def is_fractional(amount: object) -> bool:
+    """Whether an amount, if there is one, is no whole number."""
+    value = parsed(amount) if amount is not None else None
+    return value is not None and value.milli % 1000 != 0
+
+
 def is_hugepages(name: str) -> bool:
     """Whether a resource is huge pages of some size."""
     return name.startswith("hugepages-")

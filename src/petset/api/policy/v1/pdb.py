@@ -1,23 +1,38 @@
 """PodDisruptionBudget: validation, columns."""
 
+import re
 from typing import Any
 
-from petset.api import selectors
+from petset.api import names, selectors
 from petset.api.check import (
     Faults,
     child,
     int_or_percent,
+    items,
     non_negative,
     not_over_hundred_percent,
     number,
     one_of,
+    text,
+    worded,
 )
-from petset.api.errors import FieldError, invalid
+from petset.api.errors import (
+    FieldError,
+    duplicate,
+    invalid,
+    not_supported,
+    required,
+    too_long,
+)
 from petset.api.kind import Behaviour, Column, Table
 from petset.api.meta import MutableObj, Obj, name_of
 from petset.api.table import AGE, NAME, age_of
 
 _COUNTS = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
+_STATES = ("False", "True", "Unknown")
+REASON_MAX = 1024
+MESSAGE_MAX = 32 * 1024
+_REASON = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?")
 
 
 def prepare_create(budget: MutableObj) -> None:
@@ -47,12 +62,50 @@ def _faults(spec: Obj) -> Faults:
 
 
 def validate_status(new: Obj, old: Obj) -> list[FieldError]:
-    """Counts are not negative."""
+    """Counts are not negative, conditions are whole."""
     del old
-    faults: list[FieldError] = []
+    return list(_status_faults(child(new, "status")))
+
+
+def _status_faults(status: Obj) -> Faults:
+    seen: set[str] = set()
+    for i, condition in enumerate(items(status, "conditions")):
+        where, kind = f"status.conditions[{i}]", text(condition.get("type"))
+        yield from _condition_faults(where, condition)
+        if kind in seen:
+            yield duplicate(f"{where}.type", kind)
+        seen.add(kind)
     for key in _COUNTS:
-        faults += non_negative(f"status.{key}", child(new, "status").get(key))
-    return faults
+        yield from non_negative(f"status.{key}", status.get(key))
+
+
+def _condition_faults(path: str, condition: Obj) -> Faults:
+    """A condition of the general form (`metav1.Condition`)."""
+    kind, state = text(condition.get("type")), condition.get("status") or ""
+    if not kind:
+        yield required(f"{path}.type")
+    yield from worded(f"{path}.type", kind, names.qualified_name(kind) if kind else [])
+    if state not in _STATES:
+        yield not_supported(f"{path}.status", state, _STATES)
+    yield from non_negative(f"{path}.observedGeneration", condition.get("observedGeneration"))
+    if not condition.get("lastTransitionTime"):
+        yield required(f"{path}.lastTransitionTime")
+    reason = text(condition.get("reason"))
+    if not reason:
+        yield required(f"{path}.reason")
+    elif len(reason) > REASON_MAX:
+        yield too_long(f"{path}.reason", REASON_MAX)
+    elif not _REASON.fullmatch(reason):
+        words = (
+            "a condition reason must start with alphabetic character, optionally followed by a "
+            "string of alphanumeric characters or '_,:', and must end with an alphanumeric "
+            "character or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName',  or "
+            "'ReasonA,ReasonB',  or 'ReasonA:ReasonB', regex used for validation is "
+            f"'{_REASON.pattern}')"
+        )
+        yield invalid(f"{path}.reason", reason, words)
+    if len(text(condition.get("message"))) > MESSAGE_MAX:
+        yield too_long(f"{path}.message", MESSAGE_MAX)
 
 
 def _amount(value: object) -> str:
