@@ -54,11 +54,11 @@ class EndpointSlices(Controller[Observed]):
             queue.add(meta.key_of(new or old or {}))
 
         def on_pod(old: Obj | None, new: Obj | None) -> None:
-            for key in self._services_of(old, new):
+            for key in sorted(self._services_of(old, new)):
                 queue.add_after(key, BATCH_S if len(self._members.get(key, ())) >= MANY else 0.0)
 
         def on_slice(old: Obj | None, new: Obj | None) -> None:
-            for key in {*service_keys(old or {}), *service_keys(new or {})}:
+            for key in sorted({*service_keys(old or {}), *service_keys(new or {})}):
                 queue.add(key)
 
         self._services.add_handler(partial(self._on_service, queue))

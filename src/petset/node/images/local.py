@@ -259,8 +259,9 @@ class Store:
         try:
             status = path.stat()
             stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
-            if self._cached is not None and self._cached[0] == stamp:
-                return self._cached[1]
+            cached = self._cached  # the collector's thread may take it away meanwhile
+            if cached is not None and cached[0] == stamp:
+                return cached[1]
             document = orjson.loads(path.read_bytes())
         except FileNotFoundError:
             return _Index()
