@@ -11,6 +11,7 @@ from petset.api.errors import StatusError
 from petset.api.resource import Resource
 from petset.cli import manifest, members, paths, state, targets
 from petset.cli.failure import Failure
+from petset.cli.warned import Warned
 from petset.client.client import Client
 from petset.client.tls import Tls
 from petset.client.transport import TransportError
@@ -22,7 +23,7 @@ def connect(name: str) -> Client:
     cluster = state.load(where)
     if cluster is None:
         raise Failure(f"there is no cluster {name!r}", f"start one with: {_up(name)}")
-    return connect_to(where, cluster)
+    return Client(Warned(connect_to(where, cluster).transport), manager="petset")
 
 
 def connect_to(where: paths.Paths, cluster: state.Cluster) -> Client:
