@@ -6,7 +6,8 @@ holds the object's message. kubectl from 1.32 on sends such bodies from all its 
 Invariant: `decode` raises nothing but StatusError 400, whatever the bytes are.
 """
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Sequence
 
 from petset.api import errors, protobuf_read, protobuf_table, protobuf_wire, protobuf_write
 from petset.api.decode import DEPTH_MAX, is_deep
@@ -72,31 +73,64 @@ def _text(data: bytes, span: tuple[int, int] | None) -> str:
     return "" if span is None else protobuf_wire.text(data, *span)
 
 
-def is_known(api_version: str, kind: str) -> bool:
-    """Whether objects that call themselves so have a protobuf form."""
-    return protobuf_table.type_for(api_version, kind) is not None
-
-
 def encode(obj: Obj) -> bytes:
     """`obj`, which has kind and apiVersion and fits its type, as a body.
 
     Raises KeyError for a kind that has no protobuf form (see `is_known`), ValueError for values of
     a wrong type.
     """
-    api_version, kind = obj.get("apiVersion") or "", obj.get("kind") or ""
-    name = protobuf_table.type_for(api_version, kind)
+    return enclosed(*split(obj))
+
+
+def split(obj: Obj) -> tuple[bytes, bytes]:
+    """The head of `obj`'s body and its message: `encode` puts them together. Raises as it does."""
+    kind = obj.get("kind") or ""
+    api_version = "v1" if kind == "APIVersions" else obj.get("apiVersion") or ""
+    head, name = _said(api_version, kind)
+    try:
+        return head, protobuf_write.write_object(name, obj)
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"{kind} does not fit its type: {error}") from error
+
+
+def enclosed(head: bytes, message: bytes) -> bytes:
+    """A body of its head and its message."""
+    return head + protobuf_wire.piece_field(2, message)
+
+
+def encode_event(event: bytes, body: bytes) -> bytes:
+    """A watch event (ADDED, ...) as a message without envelope; the object in it has one."""
+    piece = protobuf_wire.piece_field
+    return piece(1, event) + piece(2, piece(1, body))
+
+
+def list_parts(api_version: str, kind: str, meta: Obj, sizes: Sequence[int]) -> tuple[bytes, ...]:
+    """What stands around the messages of a list's items, which have these sizes.
+
+    First what comes before all items, then what comes before each. Raises KeyError.
+    """
+    head, name = _said(api_version, kind)
+    start = protobuf_write.write_object(name, {"metadata": meta})
+    before = [_ITEM + protobuf_wire.varint(size) for size in sizes]
+    whole = len(start) + sum(map(len, before)) + sum(sizes)
+    return (head + _MESSAGE + protobuf_wire.varint(whole) + start, *before)
+
+
+_ITEM = _MESSAGE = protobuf_wire.varint(2 << 3 | protobuf_wire.PIECE)
+"""Items are field 2 of every list, the message field 2 of every body."""
+
+
+@functools.cache
+def _said(api_version: str, kind: str) -> tuple[bytes, str]:
+    """The head of bodies of a kind, and its type. Raises KeyError."""
+    name = protobuf_table.answered_type(api_version, kind)
     if name is None:
         raise KeyError(f"{api_version}/{kind}")
     piece = protobuf_wire.piece_field
     said = piece(1, api_version.encode()) + piece(2, kind.encode())
-    try:
-        message = protobuf_write.write_object(name, obj)
-    except (TypeError, AttributeError) as error:
-        raise ValueError(f"{kind} does not fit its type: {error}") from error
-    return MAGIC + piece(1, said) + piece(2, message)
+    return MAGIC + piece(1, said), name
 
 
-def encode_event(event: str, obj: Obj) -> bytes:
-    """A watch event (ADDED, ...) as a message without envelope; the object in it has one."""
-    piece = protobuf_wire.piece_field
-    return piece(1, event.encode()) + piece(2, piece(1, encode(obj)))
+def is_known(api_version: str, kind: str) -> bool:
+    """Whether objects that call themselves so have a protobuf form."""
+    return protobuf_table.answered_type(api_version, kind) is not None

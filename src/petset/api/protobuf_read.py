@@ -149,7 +149,7 @@ def _number(body: Body, kind: str, field: tuple[int, int, int, int]) -> int | fl
     number, wire, start, _ = field
     if kind == "double":
         _expect(wire, protobuf_wire.FIXED64, number)
-        value = protobuf_wire.double(body.data, start)
+        value = protobuf_wire.read_double(body.data, start)
         if not math.isfinite(value):
             raise MalformedError(f"field {number} is not a finite number")
         return value

@@ -49,9 +49,65 @@ def _numbers() -> dict[str, dict[str, str]]:
     return table
 
 
+_TEXT, _BOOLEAN = schema.Value("string"), schema.Value("boolean")
+
+
+def _typed(kind: str) -> schema.Value:
+    return schema.Value("object", f"{schema.META}.{kind}")
+
+
+def _listed(item: schema.Value) -> schema.Value:
+    return schema.Value("list", item=item)
+
+
+def _by_hand(**fields: schema.Value) -> Message:
+    """A message whose fields are numbered as they stand here."""
+    return Message({n: Slot(k, v, False) for n, (k, v) in enumerate(fields.items(), 1)})
+
+
+_ANSWERED = {
+    "PartialObjectMetadata": _by_hand(metadata=_typed("ObjectMeta")),
+    "PartialObjectMetadataList": _by_hand(
+        metadata=_typed("ListMeta"), items=_listed(_typed("PartialObjectMetadata"))
+    ),
+    "APIVersions": _by_hand(
+        versions=_listed(_TEXT),
+        serverAddressByClientCIDRs=_listed(_typed("ServerAddressByClientCIDR")),
+    ),
+    "APIGroupList": _by_hand(groups=_listed(_typed("APIGroup"))),
+    "APIGroup": _by_hand(
+        name=_TEXT,
+        versions=_listed(_typed("GroupVersionForDiscovery")),
+        preferredVersion=_typed("GroupVersionForDiscovery"),
+        serverAddressByClientCIDRs=_listed(_typed("ServerAddressByClientCIDR")),
+    ),
+    "GroupVersionForDiscovery": _by_hand(groupVersion=_TEXT, version=_TEXT),
+    "ServerAddressByClientCIDR": _by_hand(clientCIDR=_TEXT, serverAddress=_TEXT),
+    "APIResourceList": _by_hand(groupVersion=_TEXT, resources=_listed(_typed("APIResource"))),
+    "APIResource": Message(
+        {
+            1: Slot("name", _TEXT, False),
+            2: Slot("namespaced", _BOOLEAN, False),
+            3: Slot("kind", _TEXT, False),
+            4: Message({1: Slot("verbs", _listed(_TEXT), False)}),
+            5: Slot("shortNames", _listed(_TEXT), False),
+            6: Slot("singularName", _TEXT, False),
+            7: Slot("categories", _listed(_TEXT), False),
+            8: Slot("group", _TEXT, False),
+            9: Slot("version", _TEXT, False),
+            10: Slot("storageVersionHash", _TEXT, False),
+        }
+    ),
+}
+"""Types that are answered but in no body of a request, and not in types.json."""
+
+
 @functools.cache
 def message_of(name: str) -> Message:
     """The message of the type called `name` (`io.k8s.api.core.v1.Pod`). Raises KeyError."""
+    package, _, kind = name.rpartition(".")
+    if package == schema.META and kind in _ANSWERED:
+        return _ANSWERED[kind]
     fields = schema.type_of(name).fields
     root: dict[int, Any] = {}
     for field, number in _numbers()[name].items():
@@ -82,3 +138,11 @@ def type_for(api_version: str, kind: str) -> str | None:
     if kind in ANY_VERSION:
         return f"{schema.META}.{kind}"
     return kinds().get((api_version, kind))
+
+
+def answered_type(api_version: str, kind: str) -> str | None:
+    """As `type_for`, also for what is only in answers: discovery, metadata without the rest."""
+    group = "meta.k8s.io/" if kind.startswith("Partial") else "v1"
+    if kind in _ANSWERED and api_version.startswith(group):
+        return f"{schema.META}.{kind}"
+    return type_for(api_version, kind)

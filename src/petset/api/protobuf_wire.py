@@ -90,7 +90,7 @@ def text(data: bytes, at: int, end: int) -> str:
         raise MalformedError("a text is not UTF-8") from None
 
 
-def double(data: bytes, at: int) -> float:
+def read_double(data: bytes, at: int) -> float:
     """Eight bytes as a floating point number."""
     found: float = struct.unpack_from("<d", data, at)[0]
     return found
@@ -115,9 +115,9 @@ def number_field(number: int, value: int) -> bytes:
     return varint(number << 3 | VARINT) + varint(value)
 
 
-def double_field(number: int, value: float) -> bytes:
-    """A field that holds a floating point number."""
-    return varint(number << 3 | FIXED64) + struct.pack("<d", value)
+def double(value: float) -> bytes:
+    """A floating point number as eight bytes."""
+    return struct.pack("<d", value)
 
 
 def piece_field(number: int, value: bytes) -> bytes:

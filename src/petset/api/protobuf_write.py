@@ -2,6 +2,9 @@
 
 Takes objects that fit their type (checked and pruned, as the store has them). What they do not
 have, the message does not have either; kind and apiVersion travel in the envelope.
+
+A type's writers are made when its first object is written. An object is gone through key by key,
+so that a type of many fields costs no more than the few that an object has.
 """
 
 import base64
@@ -12,15 +15,20 @@ from typing import Any
 
 import orjson
 
-from petset.api import protobuf_table, protobuf_wire, schema, times
+from petset.api import protobuf_table, schema, times
 from petset.api.protobuf_table import Message
+from petset.api.protobuf_wire import FIXED64, PIECE, VARINT, double, varint
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _SECOND = datetime.timedelta(seconds=1)
 _MICROSECOND = datetime.timedelta(microseconds=1)
+_SHORT = tuple(bytes((size,)) for size in range(128))
+"""Varints of one byte: most lengths and many numbers."""
 
-Writer = Callable[[int, Any], bytes]
-"""(field number, JSON value) -> the field, or all fields of a list or map."""
+Writer = Callable[[Any], bytes]
+"""JSON value -> the field with its tag, or all fields of a list or map."""
+Inner = Callable[[Any], bytes]
+"""JSON value -> what stands in a piece, without tag and length."""
 
 
 def write_object(name: str, obj: Mapping[str, Any]) -> bytes:
@@ -29,108 +37,158 @@ def write_object(name: str, obj: Mapping[str, Any]) -> bytes:
     Raises KeyError for no type, ValueError, TypeError or AttributeError for an object that does
     not fit it.
     """
-    return _message(protobuf_table.message_of(name), obj)
+    return _writers_of(name).write(obj)
 
 
-def _message(message: Message, obj: Mapping[str, Any]) -> bytes:
-    made = []
-    for number, slot in message.slots.items():
-        if isinstance(slot, Message):
-            inner = _message(slot, obj)
-            if inner:
-                made.append(protobuf_wire.piece_field(number, inner))
-        elif obj.get(slot.name) is not None:
-            made.append(_writer(slot.value)(number, obj[slot.name]))
-    return b"".join(made)
+def piece(tag: bytes, value: bytes) -> bytes:
+    """A field that holds text, bytes or a message, after its tag."""
+    size = len(value)
+    return tag + (_SHORT[size] if size < 128 else varint(size)) + value
+
+
+class _Writers:
+    """How the fields of a message are written: those of its own, and of messages JSON inlines."""
+
+    __slots__ = ("_inlined", "_own")
+
+    def __init__(self, message: Message) -> None:
+        self._own: dict[str, Writer] = {}
+        self._inlined: list[tuple[bytes, _Writers]] = []
+        for number, slot in message.slots.items():
+            if isinstance(slot, Message):
+                self._inlined.append((_tag(number, PIECE), _Writers(slot)))
+            else:
+                self._own[slot.name] = _Late(number, slot.value, self._own, slot.name)
+
+    def write(self, obj: Mapping[str, Any]) -> bytes:
+        own = self._own
+        made = [own[k](v) for k, v in obj.items() if v is not None and k in own]
+        for tag, writers in self._inlined:
+            if inner := writers.write(obj):
+                made.append(piece(tag, inner))
+        return b"".join(made)
+
+
+class _Late:
+    """A writer that is made on first use, and then takes its own place: types hold each other."""
+
+    __slots__ = ("_key", "_number", "_place", "_value")
+
+    def __init__(self, number: int, value: schema.Value, place: dict[str, Writer], key: str):
+        self._number, self._value, self._place, self._key = number, value, place, key
+
+    def __call__(self, value: Any) -> bytes:
+        writer = self._place[self._key] = _writer(self._value, self._number)
+        return writer(value)
 
 
 @functools.cache
-def _writer(value: schema.Value) -> Writer:
+def _writers_of(name: str) -> _Writers:
+    return _Writers(protobuf_table.message_of(name))
+
+
+def _tag(number: int, wire: int) -> bytes:
+    return varint(number << 3 | wire)
+
+
+def _writer(value: schema.Value, number: int) -> Writer:
     match value.kind:
-        case "object":
-            return functools.partial(_object, value.type)
         case "list":
             assert value.item is not None
-            return functools.partial(_list, _element_writer(value.item))
+            return functools.partial(_list, _element(value.item, number))
         case "map":
             assert value.item is not None
-            return functools.partial(_map, _element_writer(value.item))
+            return functools.partial(_map, _tag(number, PIECE), _element(value.item, 2))
+        case "boolean" | "int32" | "int64":
+            return functools.partial(_number, _tag(number, VARINT))
+        case "double":
+            return functools.partial(_double, _tag(number, FIXED64))
+        case "string":
+            return functools.partial(_string, _tag(number, PIECE))
+        case "object":
+            return functools.partial(_object, _tag(number, PIECE), _writers_of(value.type).write)
         case "any":
-            return _ANY[value.type.rpartition(".")[2]]
+            inner = _ANY[value.type.rpartition(".")[2]]
         case kind:
-            return _SCALARS[kind]
+            inner = _PIECES[kind]
+    return functools.partial(_object, _tag(number, PIECE), inner)
 
 
-def _element_writer(item: schema.Value) -> Writer:
+def _element(item: schema.Value, number: int) -> Writer:
     """The writer of what a list or map holds: a list in there is a message of its own."""
-    inner = _writer(item)
-    return functools.partial(_wrapped, inner) if item.kind == "list" else inner
+    if item.kind != "list":
+        return _writer(item, number)
+    return functools.partial(_object, _tag(number, PIECE), _writer(item, 1))
 
 
-def _wrapped(inner: Writer, number: int, value: Any) -> bytes:
-    return protobuf_wire.piece_field(number, inner(1, value))
+def _object(tag: bytes, inner: Inner, value: Any) -> bytes:
+    made = inner(value)
+    size = len(made)
+    return tag + (_SHORT[size] if size < 128 else varint(size)) + made
 
 
-def _object(name: str, number: int, value: Any) -> bytes:
-    return protobuf_wire.piece_field(number, write_object(name, value))
+def _string(tag: bytes, value: str) -> bytes:
+    made = value.encode()
+    size = len(made)
+    return tag + (_SHORT[size] if size < 128 else varint(size)) + made
 
 
-def _list(inner: Writer, number: int, value: Iterable[Any]) -> bytes:
-    return b"".join(inner(number, element) for element in value)
+def _number(tag: bytes, value: int) -> bytes:
+    return tag + (_SHORT[value] if 0 <= value < 128 else varint(value))
 
 
-def _map(inner: Writer, number: int, value: Mapping[str, Any]) -> bytes:
-    entries = (
-        _string(1, key) + (b"" if value[key] is None else inner(2, value[key]))
-        for key in sorted(value)
-    )
-    return b"".join(protobuf_wire.piece_field(number, entry) for entry in entries)
+def _double(tag: bytes, value: float) -> bytes:
+    return tag + double(value)
 
 
-def _string(number: int, value: str) -> bytes:
-    return protobuf_wire.piece_field(number, value.encode())
+def _list(element: Writer, value: Iterable[Any]) -> bytes:
+    return b"".join([element(one) for one in value])
 
 
-def _bytes(number: int, value: str) -> bytes:
-    return protobuf_wire.piece_field(number, base64.b64decode(value))
+def _map(tag: bytes, element: Writer, value: Mapping[str, Any]) -> bytes:
+    made = []
+    for key in sorted(value):
+        inner = value[key]
+        entry = _string(_FIRST, key)
+        made.append(piece(tag, entry if inner is None else entry + element(inner)))
+    return b"".join(made)
 
 
-def _quantity(number: int, value: str | float) -> bytes:
-    return protobuf_wire.piece_field(number, _string(1, str(value)))
+# -- what stands in a piece -----------------------------------------------------------------------
+
+_FIRST, _SECOND_PIECE, _THIRD = (_tag(number, PIECE) for number in (1, 2, 3))
+_FIRST_NUMBER, _SECOND_NUMBER = (_tag(number, VARINT) for number in (1, 2))
 
 
-def _int_or_string(number: int, value: int | str) -> bytes:
+def _quantity(value: str | float) -> bytes:
+    return _string(_FIRST, str(value))
+
+
+def _int_or_string(value: int | str) -> bytes:
     if isinstance(value, str):
-        inner = protobuf_wire.number_field(1, 1) + _string(3, value)
-    else:
-        inner = protobuf_wire.number_field(1, 0) + protobuf_wire.number_field(2, value)
-    return protobuf_wire.piece_field(number, inner)
+        return _number(_FIRST_NUMBER, 1) + _string(_THIRD, value)
+    return _number(_FIRST_NUMBER, 0) + _number(_SECOND_NUMBER, value)
 
 
-def _time(number: int, value: str) -> bytes:
+@functools.lru_cache(maxsize=1024)
+def _time(value: str) -> bytes:
     since = datetime.datetime.fromisoformat(times.canonical(value)) - _EPOCH
-    return protobuf_wire.piece_field(number, protobuf_wire.number_field(1, since // _SECOND))
+    return _number(_FIRST_NUMBER, since // _SECOND)
 
 
-def _micro_time(number: int, value: str) -> bytes:
+def _micro_time(value: str) -> bytes:
     since = datetime.datetime.fromisoformat(times.canonical_micro(value)) - _EPOCH
     seconds, rest = divmod(since, _SECOND)
-    inner = protobuf_wire.number_field(1, seconds)
-    inner += protobuf_wire.number_field(2, rest // _MICROSECOND * 1000)
-    return protobuf_wire.piece_field(number, inner)
+    nanoseconds = rest // _MICROSECOND * 1000
+    return _number(_FIRST_NUMBER, seconds) + _number(_SECOND_NUMBER, nanoseconds)
 
 
-def _raw(number: int, value: Any) -> bytes:
-    return protobuf_wire.piece_field(number, protobuf_wire.piece_field(1, orjson.dumps(value)))
+def _raw(value: Any) -> bytes:
+    return piece(_FIRST, orjson.dumps(value))
 
 
-_SCALARS: dict[str, Writer] = {
-    "string": _string,
-    "bytes": _bytes,
-    "boolean": protobuf_wire.number_field,
-    "int32": protobuf_wire.number_field,
-    "int64": protobuf_wire.number_field,
-    "double": protobuf_wire.double_field,
+_PIECES: dict[str, Inner] = {
+    "bytes": base64.b64decode,
     "time": _time,
     "microtime": _micro_time,
     "quantity": _quantity,
@@ -142,25 +200,33 @@ _SCALARS: dict[str, Writer] = {
 # -- schemas of custom resources ------------------------------------------------------------------
 
 
-def _props_or_list(inner: Writer, number: int, value: Any) -> bytes:
+def _props(value: Any) -> bytes:
+    return write_object(protobuf_table.PROPS, value)
+
+
+def _props_or_list(value: Any) -> bytes:
     """A schema in field 1, or a list in field 2."""
-    made = _list(inner, 2, value) if isinstance(value, list) else _props(1, value)
-    return protobuf_wire.piece_field(number, made)
+    if isinstance(value, list):
+        return b"".join([piece(_SECOND_PIECE, _props(one)) for one in value])
+    return piece(_FIRST, _props(value))
 
 
-def _props_or_bool(number: int, value: Any) -> bytes:
+def _props_or_texts(value: Any) -> bytes:
+    """A schema in field 1, or texts in field 2."""
+    if isinstance(value, list):
+        return b"".join([_string(_SECOND_PIECE, one) for one in value])
+    return piece(_FIRST, _props(value))
+
+
+def _props_or_bool(value: Any) -> bytes:
     """Whether anything is allowed in field 1, a schema in field 2."""
-    made = protobuf_wire.number_field(1, value is not False)
-    if not isinstance(value, bool):
-        made += _props(2, value)
-    return protobuf_wire.piece_field(number, made)
+    made = _number(_FIRST_NUMBER, value is not False)
+    return made if isinstance(value, bool) else made + piece(_SECOND_PIECE, _props(value))
 
 
-_props = functools.partial(_object, protobuf_table.PROPS)
-
-_ANY: dict[str, Writer] = {
+_ANY: dict[str, Inner] = {
     "JSON": _raw,
-    "JSONSchemaPropsOrArray": functools.partial(_props_or_list, _props),
+    "JSONSchemaPropsOrArray": _props_or_list,
     "JSONSchemaPropsOrBool": _props_or_bool,
-    "JSONSchemaPropsOrStringArray": functools.partial(_props_or_list, _string),
+    "JSONSchemaPropsOrStringArray": _props_or_texts,
 }

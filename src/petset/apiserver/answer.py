@@ -14,17 +14,19 @@ from petset.api import table
 from petset.api.errors import StatusError, bad_request
 from petset.api.kind import Behaviour
 from petset.api.meta import Obj
+from petset.apiserver import binary
 from petset.apiserver.call import Call
 from petset.apiserver.negotiate import (
     JSON,
     OTHER,
+    PROTOBUF,
     YAML,
     Format,
     accepts_gzip,
     choose,
     wants_indent,
 )
-from petset.base.http import Response
+from petset.base.http import Headers, Response
 
 Include = Literal["Metadata", "Object", "None"]
 JSON_HEADERS = (("Content-Type", JSON),)
@@ -96,15 +98,22 @@ def include_of(call: Call) -> Include:
 def encoded(call: Call, body: bytes, status: int) -> Response:
     """JSON that is encoded already, in the form in which the client wants to read it."""
     request = call.request
-    headers = JSON_HEADERS
-    if call.format.media == YAML:
-        body, headers = to_yaml(body), YAML_HEADERS
+    headers: Headers = JSON_HEADERS
+    if call.format.media != JSON:
+        body, headers = translated(body, call.format.media)
     elif wants_indent(request.param("pretty"), call.agent):
         body = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2) + b"\n"
     if len(body) > GZIP_MIN_BYTES and accepts_gzip(request.headers.get("accept-encoding", "")):
         packed = gzip.compress(body, 1, mtime=0)
         return Response(status, (*headers, *GZIP_HEADERS), packed)
     return Response(status, headers, body)
+
+
+def translated(body: bytes, media: str) -> tuple[bytes, Headers]:
+    """JSON as YAML or PROTOBUF, and the headers that go with it."""
+    if media == PROTOBUF:
+        return binary.body(body), binary.HEADERS
+    return to_yaml(body), YAML_HEADERS
 
 
 def to_yaml(body: bytes) -> bytes:
@@ -123,21 +132,25 @@ def to_yaml(body: bytes) -> bytes:
 
 
 def negotiated(reply: Response, accept: str) -> Response:
-    """A Status in YAML, where that is what the client reads."""
-    if "yaml" not in accept or ("Content-Type", JSON) not in reply.headers:
+    """A Status in YAML or protobuf, where that is what the client reads."""
+    if "yaml" not in accept and "protobuf" not in accept:
         return reply
     try:
-        if choose(accept, OTHER).media != YAML:
-            return reply
+        media = choose(accept, OTHER).media
     except StatusError:
         return reply
+    if media == JSON or JSON_HEADERS[0] not in reply.headers:
+        return reply
     assert isinstance(reply.body, bytes)
-    headers = [YAML_HEADERS[0] if pair == JSON_HEADERS[0] else pair for pair in reply.headers]
-    return Response(reply.status, headers, to_yaml(reply.body))
+    body, typed = translated(reply.body, media)
+    headers = [typed[0] if pair == JSON_HEADERS[0] else pair for pair in reply.headers]
+    return Response(reply.status, headers, body)
 
 
 def plain(body: Any, call_format: Format, *, status: int = 200) -> Response:
-    """A body that is no stored object, in JSON or YAML."""
-    if call_format.media == YAML:
-        return Response(status, YAML_HEADERS, to_yaml(orjson.dumps(body)))
-    return Response(status, JSON_HEADERS, orjson.dumps(body))
+    """A body that is no stored object. What is of no kind is never protobuf."""
+    media = call_format.media
+    if media == JSON or (media == PROTOBUF and "kind" not in body):
+        return Response(status, JSON_HEADERS, orjson.dumps(body))
+    made, headers = translated(orjson.dumps(body), media)
+    return Response(status, headers, made)

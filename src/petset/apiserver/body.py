@@ -20,16 +20,13 @@ from petset.apiserver.call import Call
 OPTIONS_SCHEMA = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 
 
-ACCEPTED = (*negotiate.MADE, negotiate.PROTOBUF)
-
-
 def _parse(call: Call, *, duplicates: bool) -> tuple[MutableObj, list[str]]:
     """The body as an object, and its duplicate fields. Raises StatusError 400, 415."""
     media = negotiate.content_type(call.request.headers.get("content-type", ""))
     if media == negotiate.PROTOBUF:
         return protobuf.decode(call.request.body), []
-    if media not in ACCEPTED:
-        raise unsupported_media_type(ACCEPTED)
+    if media not in negotiate.MADE:
+        raise unsupported_media_type(negotiate.MADE)
     return decode.parse_body(call.request.body, media, duplicates=duplicates)
 
 

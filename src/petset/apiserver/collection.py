@@ -10,12 +10,12 @@ from typing import Any
 
 import orjson
 
-from petset.api import table
+from petset.api import protobuf, table
 from petset.api.kind import Behaviour
-from petset.apiserver import answer
+from petset.apiserver import answer, binary
 from petset.apiserver.call import Call
-from petset.apiserver.negotiate import YAML, accepts_gzip, wants_indent
-from petset.base.http import Response
+from petset.apiserver.negotiate import META_GROUP, PROTOBUF, YAML, accepts_gzip, wants_indent
+from petset.base.http import Headers, Response
 
 SLICE = 100
 """So many objects are decoded before the loop gets its turn."""
@@ -32,6 +32,8 @@ async def listed(
 ) -> Response:
     """A list of stored objects with the list's metadata."""
     shape = call.format
+    if shape.media == PROTOBUF:
+        return await _answer(call, await _packed_list(call, values, meta), binary.HEADERS)
     if not shape.form:
         if call.route.converts:
             values = await _converted(call, values)
@@ -46,7 +48,7 @@ async def listed(
     else:
         head = {
             "kind": "PartialObjectMetadataList",
-            "apiVersion": f"meta.k8s.io/{shape.version}",
+            "apiVersion": f"{META_GROUP}/{shape.version}",
             "metadata": dict(meta),
             "items": [],
         }
@@ -72,6 +74,26 @@ def spliced(call: Call, values: Sequence[bytes], meta: Mapping[str, Any]) -> lis
         pieces.pop()
     pieces.append(b"]}")
     return pieces
+
+
+async def _packed_list(call: Call, values: Sequence[bytes], meta: Mapping[str, Any]) -> list[bytes]:
+    """A list, or its items' metadata alone, in protobuf."""
+    resource, form = call.route.resource, call.format.form
+    messages: list[bytes] = []
+    for at in range(0, len(values), SLICE):
+        for value in values[at : at + SLICE]:
+            if form:
+                messages.append(_partial_message(value, call.format.version))
+            else:
+                messages.append(binary.part(call.served(value))[1])
+        await asyncio.sleep(0)
+    if form:
+        return binary.listed(f"{META_GROUP}/{call.format.version}", form, meta, messages)
+    return binary.listed(resource.api_version, f"{resource.kind}List", meta, messages)
+
+
+def _partial_message(value: bytes, version: str) -> bytes:
+    return protobuf.split(table.partial(orjson.loads(value), version))[1]
 
 
 async def _converted(call: Call, values: Sequence[bytes]) -> list[bytes]:
@@ -119,16 +141,19 @@ async def _around(head: bytes, slices: AsyncIterator[bytes]) -> list[bytes]:
     return pieces
 
 
-async def _answer(call: Call, pieces: list[bytes]) -> Response:
+async def _answer(
+    call: Call, pieces: list[bytes], headers: Headers = answer.JSON_HEADERS
+) -> Response:
     request = call.request
     size = sum(map(len, pieces))
-    indent = wants_indent(request.param("pretty"), call.agent)
-    if call.format.media == YAML or indent or size <= answer.GZIP_MIN_BYTES:
-        return answer.encoded(call, b"".join(pieces), 200)
-    if accepts_gzip(request.headers.get("accept-encoding", "")):
-        headers = (*answer.JSON_HEADERS, *answer.GZIP_HEADERS)
-        return Response(200, headers, await _packed(pieces))
-    return Response(200, answer.JSON_HEADERS, pieces)
+    if call.format.media != PROTOBUF:
+        indent = wants_indent(request.param("pretty"), call.agent)
+        if call.format.media == YAML or indent or size <= answer.GZIP_MIN_BYTES:
+            return answer.encoded(call, b"".join(pieces), 200)
+    large = size > answer.GZIP_MIN_BYTES
+    if large and accepts_gzip(request.headers.get("accept-encoding", "")):
+        return Response(200, (*headers, *answer.GZIP_HEADERS), await _packed(pieces))
+    return Response(200, headers, pieces if large else b"".join(pieces))
 
 
 async def _packed(pieces: Sequence[bytes]) -> bytes:

@@ -9,7 +9,7 @@ from petset.api.errors import not_acceptable
 JSON = "application/json"
 YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
-MADE = (JSON, YAML)
+MADE = (JSON, YAML, PROTOBUF)
 META_GROUP = "meta.k8s.io"
 PLAIN_ACCEPTS = frozenset({"", "*/*", JSON, "application/json, */*", "application/json,*/*"})
 INDENTING_AGENTS = ("curl", "Wget", "Mozilla/5.0")
@@ -30,7 +30,7 @@ class Format:
     """How to answer.
 
     Attributes:
-        media: JSON or YAML.
+        media: JSON, YAML or PROTOBUF.
         form: "", "Table", "PartialObjectMetadata" or "PartialObjectMetadataList".
         version: version of that form: v1 or v1beta1.
     """
@@ -91,7 +91,7 @@ def choose(accept: str, shape: str) -> Format:
 
 def _meet(clause: Clause, shape: str) -> Format | None:
     media = _media(clause.media)
-    if media is None or (shape == WATCH and media != JSON):
+    if media is None or (shape == WATCH and media == YAML):
         return None
     form = clause.param("as")
     if not form:
@@ -99,7 +99,9 @@ def _meet(clause: Clause, shape: str) -> Format | None:
     version = clause.param("v")
     if clause.param("g") != META_GROUP or version not in ("v1", "v1beta1"):
         return None
-    return Format(media, form, version) if form in FORMS[shape] else None
+    if form not in FORMS[shape] or (media == PROTOBUF and form == "Table"):
+        return None
+    return Format(media, form, version)
 
 
 def _media(media: str) -> str | None:

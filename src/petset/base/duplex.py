@@ -68,8 +68,11 @@ async def _wait(waiters: list[asyncio.Future[None]]) -> None:
 def close_within(transport: asyncio.Transport, seconds: float) -> None:
     """Close once what was written is sent; cut a peer that has not taken it in `seconds`.
 
-    Not for a connection that is lost: a TLS transport can then not tell what it holds.
+    Not for a connection that is lost: a TLS transport can then not tell what it holds, nor can
+    one that is closed a second time.
     """
+    if transport.is_closing():
+        return
     transport.close()
     if transport.get_write_buffer_size():
         asyncio.get_running_loop().call_later(seconds, transport.abort)

@@ -329,7 +329,8 @@ def test_encode_of_what_it_cannot() -> None:
 
 def test_watch_events_hold_an_object_in_its_envelope() -> None:
     obj = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}}
-    assert protobuf.encode_event("ADDED", obj) == p(1, "ADDED") + p(2, p(1, protobuf.encode(obj)))
+    body = protobuf.encode(obj)
+    assert protobuf.encode_event(b"ADDED", body) == p(1, "ADDED") + p(2, p(1, body))
 
 
 # -- the table ------------------------------------------------------------------------------------

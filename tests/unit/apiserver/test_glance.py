@@ -20,7 +20,6 @@ AT_ONCE: list[tuple[str, Mapping[str, str]]] = [
     (f"{MAPS}/a", {"accept": "*/*"}),
     (f"{MAPS}/a/", KUBECTL),
     (f"{PODS}/p", KUBECTL),
-    (f"{PODS}/p", {"accept": "application/vnd.kubernetes.protobuf, application/json"}),
     ("/api/v1/nodes/n1", KUBECTL),
     ("/api/v1/namespaces/default", KUBECTL),
 ]
@@ -40,6 +39,7 @@ LATER: list[tuple[str, Mapping[str, str]]] = [
     (f"{MAPS}/a", TABLE),
     (f"{MAPS}/a", {"accept": "application/yaml"}),
     (f"{MAPS}/a", {"accept": "text/html"}),
+    (f"{PODS}/p", {"accept": "application/vnd.kubernetes.protobuf, application/json"}),
     (f"{MAPS}/a", {"user-agent": "curl/8.0"}),
     (f"{MAPS}/a", {"impersonate-user": "system:anonymous"}),
     (f"{MAPS}/a", {"impersonate-group": "x"}),

@@ -182,9 +182,9 @@ async def test_yaml_and_indented_answers(server: Server) -> None:
     assert yaml.raw.startswith(b"kind: ConfigMap\napiVersion: v1\n")
     assert b'\n  "kind"' in (await server.get(f"{MAPS}/m0?pretty=true")).raw
     assert b'\n  "kind"' in (await server.get(f"{MAPS}/m0", user_agent="curl/8")).raw
-    refused = await server.get(f"{MAPS}/m0", accept="application/vnd.kubernetes.protobuf")
+    refused = await server.get(f"{MAPS}/m0", accept="application/cbor")
     assert refused.status == 406
-    both = "application/vnd.kubernetes.protobuf,application/json"
+    both = "application/cbor,application/json"
     assert (await server.get(f"{MAPS}/m0", accept=both)).status == 200
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from petset.api.errors import StatusError
 from petset.apiserver import negotiate, warnings
-from petset.apiserver.negotiate import LIST, OBJECT, OTHER, WATCH, Format
+from petset.apiserver.negotiate import LIST, OBJECT, OTHER, PROTOBUF, WATCH, Format
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
@@ -23,6 +23,11 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
         ("application/json;as=Table;v=v2;g=meta.k8s.io,application/json", LIST, Format()),
         ("application/cbor;q=1,application/json;q=0.9", LIST, Format()),
         ("application/yaml, application/json", WATCH, Format()),
+        (f"{PROTOBUF};stream=watch", WATCH, Format(PROTOBUF)),
+        (f"{PROTOBUF},application/json", OBJECT, Format(PROTOBUF)),
+        (f"application/json,{PROTOBUF}", OBJECT, Format()),
+        (f"application/json;q=0.9,{PROTOBUF}", OTHER, Format(PROTOBUF)),
+        (f"{PROTOBUF};as=Table;v=v1;g=meta.k8s.io,{TABLE}", LIST, Format(form="Table")),
     ],
 )
 def test_the_first_clause_that_can_be_met_is_taken(accept: str, shape: str, wanted: Format) -> None:

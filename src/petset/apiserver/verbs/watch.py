@@ -9,7 +9,7 @@ import orjson
 from petset.api import table
 from petset.api.errors import StatusError, expired
 from petset.api.meta import MutableObj, Obj
-from petset.apiserver import answer, negotiate, objects, peek, selection
+from petset.apiserver import answer, binary, negotiate, objects, peek, selection
 from petset.apiserver.answer import Include
 from petset.apiserver.call import Call
 from petset.apiserver.hub import Group, Watcher
@@ -17,7 +17,7 @@ from petset.apiserver.selection import Selection
 from petset.apiserver.verbs import listing
 from petset.apiserver.verbs.list import await_revision
 from petset.apiserver.verbs.listing import Options
-from petset.base.http import Reply, Stream, Writer
+from petset.base.http import Headers, Reply, Stream, Writer
 from petset.store.types import CompactedError, Event
 
 BEFORE_END_S = 2.0
@@ -35,7 +35,7 @@ async def watch(call: Call) -> Reply:
     chosen = selection.of_request(request, route.resource, call.shown, route.name)
     await await_revision(call.backend.store, options.revision or 0)
     session = Session(call, options, Encoder(call, chosen, answer.include_of(call)))
-    return Stream(session.run, headers=answer.JSON_HEADERS)
+    return Stream(session.run, headers=session.headers)
 
 
 class Encoder:
@@ -51,6 +51,11 @@ class Encoder:
         self._served = call.served if call.route.converts else None
 
     @property
+    def is_binary(self) -> bool:
+        """Whether events are protobuf: the same pairs of type and object, as messages."""
+        return self.format.media == negotiate.PROTOBUF
+
+    @property
     def key(self) -> tuple[object, ...]:
         """Equal keys give equal bytes."""
         resource, form = self._resource, self.format
@@ -62,6 +67,8 @@ class Encoder:
 
     def lines(self, pairs: Iterator[tuple[bytes, bytes]], fresh: bool) -> bytes:
         """Lines for pairs of event type and stored object."""
+        if self.is_binary:
+            return b"".join([self._frame(kind, value) for kind, value in pairs])
         if not self.format.form:
             if self._served is not None:
                 served = self._served
@@ -70,8 +77,14 @@ class Encoder:
         out: list[bytes] = []
         for kind, value in pairs:
             body = self._shaped(peek.decoded(value), first=fresh and not out)
-            out.append(b'{"type":"%s","object":%s}\n' % (kind, orjson.dumps(body)))
+            out.append(_line(kind, body))
         return b"".join(out)
+
+    def _frame(self, kind: bytes, value: bytes) -> bytes:
+        if self.format.form:
+            return binary.event_of(kind, table.partial(peek.decoded(value), self.format.version))
+        value = value if self._served is None else self._served(value)
+        return binary.event(kind, binary.part(value))
 
     def bookmark(self, revision: int, *, fresh: bool, end: bool = False) -> bytes:
         """The line of a bookmark; `end` marks the end of the initial events."""
@@ -88,7 +101,13 @@ class Encoder:
             resource = self._resource
             named = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta}
             body = named if not self.format.form else table.partial(named, self.format.version)
-        return b'{"type":"BOOKMARK","object":%s}\n' % orjson.dumps(body)
+        return self.made(b"BOOKMARK", body)
+
+    def made(self, kind: bytes, obj: Obj) -> bytes:
+        """An event about an object that is not stored."""
+        if self.is_binary:
+            return binary.event_of(kind, obj)
+        return _line(kind, obj)
 
     def _seen(self, event: Event) -> Iterator[tuple[bytes, bytes]]:
         chosen = self.chosen
@@ -134,6 +153,11 @@ class Session:
         self._prefix = call.route.prefix
         self._key = (self._prefix, *encoder.key)
 
+    @property
+    def headers(self) -> Headers:
+        """What the answer says of itself."""
+        return binary.WATCH_HEADERS if self._encoder.is_binary else answer.JSON_HEADERS
+
     async def run(self, writer: Writer) -> None:
         """Write until the time is up, the peer is gone or the history is."""
         loop = asyncio.get_running_loop()
@@ -150,7 +174,7 @@ class Session:
         except TimeoutError:
             return  # a peer that takes nothing: the time is up for it, too
         except CompactedError as error:
-            writer.write(error_line(_too_old(error)))
+            writer.write(self._encoder.made(b"ERROR", _too_old(error).status()))
         finally:
             self._backend.hub.leave(self._key, watcher)
 
@@ -227,6 +251,10 @@ def _too_old(error: CompactedError) -> StatusError:
     return expired(f"too old resource version: {error.revision} ({error.oldest})")
 
 
+def _line(kind: bytes, obj: Obj) -> bytes:
+    return b'{"type":"%s","object":%s}\n' % (kind, orjson.dumps(obj))
+
+
 def error_line(error: StatusError) -> bytes:
     """The line of an ERROR event."""
-    return b'{"type":"ERROR","object":%s}\n' % orjson.dumps(error.status())
+    return _line(b"ERROR", error.status())
