@@ -83,6 +83,7 @@ class Behaviour:
         create_on_update: whether PUT of a missing object creates it.
         graceful: whether deletion waits for a grace period (Pods).
         default_propagation: deletion propagation where the client says none.
+        deletion_warning: what to tell who deletes without naming a propagation policy.
         deletion_returns_object: whether DELETE answers with the last object, not with a Status.
     """
 
@@ -103,6 +104,7 @@ class Behaviour:
     create_on_update: bool = False
     graceful: bool = False
     default_propagation: str = "Background"
+    deletion_warning: str = ""
     deletion_returns_object: bool = False
 
     def warnings_of_update(self, new: Obj, old: Obj) -> Sequence[str]:

@@ -12,7 +12,7 @@ async def delete(call: Call) -> Reply:
     """Delete one object: answers with it while it is still there, else with a Status."""
     accept = call.request.headers.get("accept", "")
     call.format = negotiate.choose(accept, negotiate.OBJECT)
-    given = options.read_delete_options(call)
+    given = _options(call)
     written = await remove.delete(call, call.route.name, given)
     if not written.gone or call.behaviour.deletion_returns_object:
         return answer.stored(call, written.value)
@@ -20,11 +20,18 @@ async def delete(call: Call) -> Reply:
     return answer.value_of(call, answer.success(details))
 
 
+def _options(call: Call) -> DeleteOptions:
+    given = options.read_delete_options(call)
+    if call.behaviour.deletion_warning and not given.policy and given.orphan is None:
+        call.warn([call.behaviour.deletion_warning])
+    return given
+
+
 async def delete_collection(call: Call) -> Reply:
     """Delete every object that matches; answers with what was matched."""
     request, route = call.request, call.route
     call.format = negotiate.choose(request.headers.get("accept", ""), negotiate.LIST)
-    given = options.read_delete_options(call)
+    given = _options(call)
     bounds = listing.of_request(request, watch=False)
     chosen = selection.of_request(request, route.resource, call.shown, "")
     snapshot = call.backend.store.list(route.prefix)

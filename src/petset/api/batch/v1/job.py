@@ -268,4 +268,9 @@ BEHAVIOUR = Behaviour(
     table=TABLE,
     generation=True,
     default_propagation="Orphan",
+    deletion_warning=(
+        "child pods are preserved by default when jobs are deleted; set "
+        "propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress "
+        "this warning"
+    ),
 )
