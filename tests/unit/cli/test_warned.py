@@ -37,7 +37,7 @@ class _Answering:
 
 async def test_each_warning_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     inner = _Answering(Response(200, headers(["one", "two"]), b"{}"))
-    warned = Warned(inner)  # type: ignore[arg-type]
+    warned = Warned(inner)
     assert (await warned.request("GET", "/a")).body == b"{}"
     await warned.request("GET", "/a")
     assert capsys.readouterr() == ("", "Warning: one\nWarning: two\n")
