@@ -60,7 +60,9 @@ class ServiceAllocator:
     ) -> AbstractContextManager[Obj]:
         """Give `obj` with its addresses to a block; they are given back if the block raises.
 
-        With `keep` False (dry run) they are given back in any case. Raises StatusError 422.
+        Unless it is cancelled: the write goes on all the same, so that both the new and the old
+        addresses stay taken. With `keep` False (dry run) they are given back in any case. Raises
+        StatusError 422.
         """
         return nullcontext(obj) if resource_id != SERVICES else self._reserve(obj, old, keep=keep)
 
@@ -72,23 +74,24 @@ class ServiceAllocator:
         new_ips, new_ports = _ips(final) - old_ips, _ports(final) - old_ports
         self._used_ips |= new_ips
         self._used_ports |= new_ports
-        done = False
         try:
             yield final
-            done = keep
-        finally:
-            if done:
-                self._used_ips -= old_ips - _ips(final)
-                self._used_ports -= old_ports - _ports(final)
-            else:
-                self._used_ips -= new_ips
-                self._used_ports -= new_ports
+        except Exception:  # not when cancelled: nobody knows here what will be stored
+            self._give_back(new_ips, new_ports)
+            raise
+        if keep:
+            self._give_back(old_ips - _ips(final), old_ports - _ports(final))
+        else:
+            self._give_back(new_ips, new_ports)
+
+    def _give_back(self, ips: set[int], ports: set[int]) -> None:
+        self._used_ips -= ips
+        self._used_ports -= ports
 
     def forget(self, resource_id: str, obj: Obj) -> None:
         """A Service is gone: its addresses are free."""
         if resource_id == SERVICES:
-            self._used_ips -= _ips(obj)
-            self._used_ports -= _ports(obj)
+            self._give_back(_ips(obj), _ports(obj))
 
     def _allocate(self, obj: Obj, old_ips: set[int], old_ports: set[int]) -> MutableObj:
         spec = dict(obj.get("spec") or {})

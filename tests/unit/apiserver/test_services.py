@@ -1,11 +1,13 @@
 """Addresses of Services: given, asked for, kept, given back."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from petset.store.drivers.memory import MemoryDriver
+from petset.store.drivers.memory import MemoryDriver, MemoryStore
 from petset.store.log import Log
+from petset.store.types import Item, Make
 from petset.store.worker import Inline
 from tests.unit.apiserver.harness import SERVICES, HandClock, Server, serving
 
@@ -179,3 +181,44 @@ async def test_ports_come_back_when_the_type_has_none(server: Server) -> None:
     assert "nodePort" not in changed.body["spec"]["ports"][0]
     again = service("b", "NodePort", ports=[{"port": 1, "nodePort": 30080}])
     assert await server.make(SERVICES, again)
+
+
+class TardyStore(MemoryStore):
+    """A store that stores, but does not come to say so."""
+
+    tardy = False
+
+    async def put(self, key: str, make: Make, *, expect: int) -> Item:
+        item = await super().put(key, make, expect=expect)
+        if self.tardy:
+            await asyncio.Event().wait()
+        return item
+
+
+async def test_addresses_of_a_write_that_came_too_late_to_be_answered_stay_taken() -> None:
+    store = TardyStore(HandClock())
+    async with serving(store, request_timeout_s=0.02) as server:
+        store.tardy = True
+        late = service("a", "NodePort", clusterIP="10.96.5.5")
+        assert (await server.ask("POST", SERVICES, late)).status == 504
+        await server.ask("PUT", f"{SERVICES}/a", service("a", "ExternalName", externalName="x.y"))
+        store.tardy = False
+        moved = await server.ask("GET", f"{SERVICES}/a")
+        assert moved.body["spec"]["type"] == "ExternalName"
+        other = await server.ask("POST", SERVICES, service("b", clusterIP="10.96.5.5"))
+        assert other.status == 422
+
+
+async def test_an_address_is_not_given_twice_after_a_write_that_came_too_late() -> None:
+    store = TardyStore(HandClock())
+    async with serving(store, request_timeout_s=0.02) as server:
+        store.tardy = True
+        assert (
+            await server.ask("POST", SERVICES, service("a", clusterIP="10.96.5.5"))
+        ).status == 504
+        store.tardy = False
+        assert (await server.ask("GET", f"{SERVICES}/a")).body["spec"]["clusterIP"] == "10.96.5.5"
+        other = await server.ask("POST", SERVICES, service("b", clusterIP="10.96.5.5"))
+        assert other.status == 422
+        await server.ask("DELETE", f"{SERVICES}/a")
+        assert await server.make(SERVICES, service("b", clusterIP="10.96.5.5"))
