@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from petset.scheduler.plan import Draw, Placement, Unschedulable, enough, plan
-from petset.scheduler.plugins.types import World
+from petset.scheduler.plugins.types import Volumes, World
 from petset.scheduler.state import State
 from tests.unit.scheduler.objects import (
     asking,
@@ -285,7 +285,7 @@ def test_a_bound_volume_keeps_the_pod_at_its_node() -> None:
         holding(make_node("n1")),
         holding(make_node("n2")),
         claims=keyed([bound_claim("data", "v1")]),
-        volumes=named([make_volume("v1", node="n2")]),
+        volumes=Volumes(named([make_volume("v1", node="n2")])),
     )
     pod = make_pod(volumes=using("data"))
     assert placed(pod, cluster).node == "n2"
@@ -322,7 +322,7 @@ def test_one_pod_only_claims_are_not_shared() -> None:
     cluster = world(
         holding(make_node()),
         claims=keyed([claim]),
-        volumes=named([make_volume("v1")]),
+        volumes=Volumes(named([make_volume("v1")])),
         claim_users={"default/data": frozenset(("uid-other",))},
     )
     assert refused(make_pod(volumes=using("data")), cluster) == (
@@ -365,7 +365,7 @@ def test_the_smallest_volume_that_fits_is_promised() -> None:
     cluster = world(
         holding(make_node("n1")),
         claims=keyed([make_claim(storageClassName="m")]),
-        volumes=named(volumes),
+        volumes=Volumes(named(volumes)),
         classes=named([manual]),
     )
     found = placed(make_pod(volumes=using("data")), cluster)
@@ -379,7 +379,7 @@ def test_a_volume_kept_for_the_claim_goes_before_others_whatever_its_class() -> 
     cluster = world(
         holding(make_node("n1")),
         claims=keyed([make_claim(storageClassName="m")]),
-        volumes=named([kept, make_volume("free", storageClassName="m")]),
+        volumes=Volumes(named([kept, make_volume("free", storageClassName="m")])),
         classes=named([manual]),
     )
     found = placed(make_pod(volumes=using("data")), cluster)
@@ -391,7 +391,7 @@ def test_a_volume_promised_elsewhere_is_not_promised_again() -> None:
     cluster = world(
         holding(make_node("n1")),
         claims=keyed([make_claim(storageClassName="m")]),
-        volumes=named([make_volume("v1", storageClassName="m")]),
+        volumes=Volumes(named([make_volume("v1", storageClassName="m")])),
         classes=named([manual]),
         reserved={"v1": "default/other"},
     )
@@ -404,6 +404,13 @@ def test_what_is_not_supported_is_refused_by_name() -> None:
     pod = make_pod(resourceClaims=[{"name": "gpu"}])
     assert refused(pod, world(holding(make_node("n1")))) == (
         "0/1 nodes are available: petset does not support resourceClaims yet."
+    )
+
+
+def test_volumes_that_live_and_die_with_a_pod_are_refused_by_name() -> None:
+    pod = make_pod(volumes=[{"name": "v", "ephemeral": {"volumeClaimTemplate": {}}}])
+    assert refused(pod, world(holding(make_node()))) == (
+        "0/1 nodes are available: petset does not support ephemeral volumes yet."
     )
 
 
@@ -489,3 +496,17 @@ def test_more_than_64_bits_can_tell_is_only_too_much() -> None:
     cluster = world(holding(make_node()))
     pod = make_pod(containers=asking("8E", "8E") * 3)
     assert "1 Insufficient cpu" in refused(pod, cluster)
+
+
+def test_a_pod_with_wishes_about_others_does_not_share_the_look_of_one_without() -> None:
+    state = State()
+    equal_nodes(state, 120)
+    cache = info(make_pod("cache", labels={"app": "cache"}))
+    state.assume(cache, "n070", volumes.Choice())
+    assert place(state, "a").node != "n070"
+    wish = {
+        "topologyKey": "kubernetes.io/hostname",
+        "labelSelector": {"matchLabels": {"app": "cache"}},
+    }
+    near = {"podAffinity": {SOFT: [{"weight": 100, "podAffinityTerm": wish}]}}
+    assert place(state, "b", affinity=near).node == "n070"

@@ -33,6 +33,11 @@ def mode_of(obj: Obj) -> str:
     return spec_of(obj).get("volumeMode") or "Filesystem"
 
 
+def attributes_of(obj: Obj) -> str:
+    """The name of the VolumeAttributesClass of a claim or volume, "" for none."""
+    return spec_of(obj).get("volumeAttributesClassName") or ""
+
+
 def request_of(claim: Obj) -> quantity.Quantity:
     """How much storage the claim asks for."""
     requests = (spec_of(claim).get("resources") or {}).get("requests") or {}
@@ -71,6 +76,8 @@ def misfit(claim: Obj, volume: Obj) -> str:
         return "incompatible volumeMode"
     if not _modes(claim) <= _modes(volume):
         return "incompatible accessMode"
+    if attributes_of(volume) != attributes_of(claim):
+        return "volumeAttributesClassName does not match"
     return ""
 
 

@@ -124,6 +124,8 @@ def _refusal(claim: Obj, provisioner: str, volumes_root: str, node: str) -> str:
         return "claim Selector is not supported"
     if spec.get("dataSource") or spec.get("dataSourceRef"):
         return f"{provisioner} does not support data sources"
+    if match.attributes_of(claim):
+        return f"{provisioner} does not support volume attributes classes"
     if provisioner == LOCAL and not node:
         return "volumes of a node need a class with volumeBindingMode WaitForFirstConsumer"
     return ""

@@ -4,8 +4,10 @@ from petset.scheduler.plugins.types import PodInfo, Refusal, World
 
 
 def prepare(pod: PodInfo, world: World) -> Refusal | None:
-    """Refuse pods that ask for devices by resource claims."""
+    """Refuse pods with devices by resource claims, or claims that live and die with the pod."""
     del world
     if pod.spec.get("resourceClaims"):
         return Refusal("petset does not support resourceClaims yet")
+    if any(v.get("ephemeral") for v in pod.spec.get("volumes") or ()):
+        return Refusal("petset does not support ephemeral volumes yet")
     return None

@@ -87,6 +87,7 @@ def test_claims_whose_class_waits_take_only_what_was_kept_for_them() -> None:
             {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}},
             'the volume is marked for deletion "v"',
         ),
+        ({"volumeAttributesClassName": "gold"}, "volumeAttributesClassName does not match"),
         ({}, ""),
     ],
 )

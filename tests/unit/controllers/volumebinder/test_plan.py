@@ -173,6 +173,11 @@ def test_the_node_of_another_provisioner_is_that_ones_business() -> None:
         ({"volumeMode": "Block"}, {}, "petset.dev/directory does not support block volume"),
         ({"selector": {"matchLabels": {"a": "b"}}}, {}, "claim Selector is not supported"),
         ({"dataSource": {"name": "x"}}, {}, "does not support data sources"),
+        (
+            {"volumeAttributesClassName": "gold"},
+            {},
+            "petset.dev/directory does not support volume attributes classes",
+        ),
         ({}, {"provisioner": "kubernetes.io/no-provisioner"}, "no volume plugin matched name"),
     ],
 )
