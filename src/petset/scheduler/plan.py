@@ -212,7 +212,7 @@ def _kind_of(pod: PodInfo, world: World, checks: Sequence[tuple[str, Check]]) ->
 
     Nothing may count but the nodes one by one and where the pods of its controller are.
     """
-    if len(world.nodes) < ENOUGH_MIN or not pod.owner_uid or world.nodes.picky:
+    if len(world.nodes) < ENOUGH_MIN or not pod.owner_uid or pod.terms or world.nodes.picky:
         return None
     if pod.spec.get("topologySpreadConstraints") or any(name not in LOCAL for name, _ in checks):
         return None

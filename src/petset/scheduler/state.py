@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from petset.api import meta
 from petset.api.meta import Obj
 from petset.scheduler.plugins.info import node_info, pod_info, with_pods, without_pod
-from petset.scheduler.plugins.types import Equals, Nodes, PodInfo, World
+from petset.scheduler.plugins.types import Equals, Nodes, PodInfo, Volumes, World
 from petset.scheduler.plugins.volumes import SELECTED_NODE, Choice
 
 FINISHED = ("Succeeded", "Failed")
@@ -39,7 +39,7 @@ class State:
         self._reserved: dict[str, str] = {}
         self.assumed: dict[str, tuple[str, Choice]] = {}
         self.claims: dict[str, Obj] = {}
-        self.volumes: dict[str, Obj] = {}
+        self.volumes = Volumes()
         self.classes: dict[str, Obj] = {}
         self.namespaces: dict[str, dict[str, str]] = {}
 

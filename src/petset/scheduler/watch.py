@@ -62,7 +62,7 @@ class Watch:
             self._queue.wake("node")
 
     def _on_volume(self, old: Obj | None, new: Obj | None) -> None:
-        _file(self._state.volumes, meta.name_of(new or old or {}), new)
+        self._state.volumes.put(meta.name_of(new or old or {}), new)
         self._queue.wake("volume")
 
     def _on_claim(self, old: Obj | None, new: Obj | None) -> None:

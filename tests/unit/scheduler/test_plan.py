@@ -496,17 +496,3 @@ def test_more_than_64_bits_can_tell_is_only_too_much() -> None:
     cluster = world(holding(make_node()))
     pod = make_pod(containers=asking("8E", "8E") * 3)
     assert "1 Insufficient cpu" in refused(pod, cluster)
-
-
-def test_a_pod_with_wishes_about_others_does_not_share_the_look_of_one_without() -> None:
-    state = State()
-    equal_nodes(state, 120)
-    cache = info(make_pod("cache", labels={"app": "cache"}))
-    state.assume(cache, "n070", volumes.Choice())
-    assert place(state, "a").node != "n070"
-    wish = {
-        "topologyKey": "kubernetes.io/hostname",
-        "labelSelector": {"matchLabels": {"app": "cache"}},
-    }
-    near = {"podAffinity": {SOFT: [{"weight": 100, "podAffinityTerm": wish}]}}
-    assert place(state, "b", affinity=near).node == "n070"

@@ -1,4 +1,4 @@
-from petset.scheduler.plugins.types import HOSTNAME, ZONE
+from petset.scheduler.plugins.types import HOSTNAME, ZONE, Volumes
 from petset.scheduler.plugins.volumes import SELECTED_NODE, Choice
 from petset.scheduler.state import State
 from tests.unit.scheduler.objects import (
@@ -7,6 +7,8 @@ from tests.unit.scheduler.objects import (
     make_claim,
     make_node,
     make_pod,
+    make_volume,
+    named,
     owned,
     using,
 )
@@ -87,3 +89,13 @@ def test_the_picture_kept_change_by_change_is_the_one_made_anew() -> None:
     state.set_node("n2", None)
     assert [n.name for n in state.world().nodes] == ["n1", "n3"]
     assert nodes.owned("uid-web", HOSTNAME) == {"n1": 1, "n3": 2}
+
+
+def test_volumes_are_found_by_the_claim_that_they_are_kept_for() -> None:
+    volumes = Volumes(named([make_volume("v1")]))
+    kept = make_volume("v1", claimRef={"namespace": "default", "name": "data"})
+    assert list(volumes.kept_for("")) == ["v1"]
+    volumes.put("v1", kept)
+    assert (list(volumes.kept_for("")), list(volumes.kept_for("default/data"))) == ([], ["v1"])
+    volumes.put("v1", None)
+    assert (volumes.get("v1"), list(volumes.kept_for("default/data"))) == (None, [])

@@ -207,6 +207,42 @@ class Nodes(Sequence[NodeInfo]):
                         del self._owned[uid, key]
 
 
+class Volumes:
+    """PersistentVolumes by name, and by the claim that each is kept for."""
+
+    def __init__(self, volumes: Mapping[str, Obj] | None = None) -> None:
+        self._volumes: dict[str, Obj] = {}
+        self._kept: dict[str, dict[str, Obj]] = {}
+        for name, volume in (volumes or {}).items():
+            self.put(name, volume)
+
+    def get(self, name: str) -> Obj | None:
+        """The volume of that name."""
+        return self._volumes.get(name)
+
+    def put(self, name: str, volume: Obj | None) -> None:
+        """A volume came, changed or went."""
+        old = self._volumes.pop(name, None)
+        if old is not None:
+            kept = self._kept[holder_of(old)]
+            del kept[name]
+            if not kept:
+                del self._kept[holder_of(old)]
+        if volume is not None:
+            self._volumes[name] = volume
+            self._kept.setdefault(holder_of(volume), {})[name] = volume
+
+    def kept_for(self, key: str) -> Mapping[str, Obj]:
+        """Those that are kept for a claim, by name; key "": for none."""
+        return self._kept.get(key, {})
+
+
+def holder_of(volume: Obj) -> str:
+    """The key of the claim that a volume is kept for, "" for none."""
+    reference = (volume.get("spec") or {}).get("claimRef")
+    return f"{reference.get('namespace', '')}/{reference.get('name', '')}" if reference else ""
+
+
 class Equals:
     """Nodes that were as good as the one that a pod went to, by the kind of the pod."""
 
@@ -235,7 +271,7 @@ class World:
         start: the place in `nodes` from which they are looked at.
         equals: what is left of earlier looks.
         claims: PersistentVolumeClaims by `namespace/name`.
-        volumes: PersistentVolumes by name.
+        volumes: every PersistentVolume.
         classes: StorageClasses by name.
         namespaces: labels of each namespace.
         claim_users: uids of the live pods on nodes that use a claim.
@@ -244,7 +280,7 @@ class World:
 
     nodes: Nodes
     claims: Mapping[str, Obj] = field(default_factory=dict)
-    volumes: Mapping[str, Obj] = field(default_factory=dict)
+    volumes: Volumes = field(default_factory=Volumes)
     classes: Mapping[str, Obj] = field(default_factory=dict)
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     claim_users: Mapping[str, frozenset[str]] = field(default_factory=dict)

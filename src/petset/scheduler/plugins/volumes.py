@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from petset.api import meta, quantity, selectors
 from petset.api.meta import Obj
 from petset.api.nodeselector import selector_matches
-from petset.scheduler.plugins.types import Check, NodeInfo, PodInfo, Refusal, World
+from petset.scheduler.plugins.types import (
+    Check,
+    NodeInfo,
+    PodInfo,
+    Refusal,
+    Volumes,
+    World,
+    holder_of,
+)
 
 UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
 NO_VOLUME = "node(s) didn't find available persistent volumes to bind"
@@ -181,24 +189,17 @@ def _wanted_size(claim: Obj) -> tuple[int, str]:
     return quantity.whole(requests.get("storage", 0)), meta.key_of(claim)
 
 
-def _smallest(
-    claim: Obj, node: NodeInfo, volumes: Mapping[str, Obj], taken: Mapping[str, str]
-) -> str | None:
+def _smallest(claim: Obj, node: NodeInfo, volumes: Volumes, taken: Mapping[str, str]) -> str | None:
     """The smallest available volume that fits the claim on this node; one kept for it first."""
     key = meta.key_of(claim)
     fitting = []
-    for name, volume in volumes.items():
-        holder = _holder(volume) or taken.get(name, "")
+    for name, volume in (*volumes.kept_for(key).items(), *volumes.kept_for("").items()):
+        holder = holder_of(volume) or taken.get(name, "")
         if holder not in ("", key) or not _reaches(volume, node):
             continue
         if _serves(claim, volume) and (holder or _is_chosen(claim, volume)):
             fitting.append((holder != key, _capacity(volume), name))
     return min(fitting)[2] if fitting else None
-
-
-def _holder(volume: Obj) -> str:
-    reference = (volume.get("spec") or {}).get("claimRef")
-    return f"{reference.get('namespace', '')}/{reference.get('name', '')}" if reference else ""
 
 
 def _capacity(volume: Obj) -> int:
