@@ -19,9 +19,9 @@ A case is a list of short states, each planned on its own. `GOLDEN=1` rewrites t
 
 Words of pods: pending running ready fresh (ready just now) failed succeeded going, old bad
 (revision), gone-labels, orphan, renamed, nostorage, image crash nonode (why it is not Ready), late
-(not Ready for 1000 s), primary. Words of claims: set-owner pod-owner stale-owner foreign going
-none 1Gi (its size) 1Gi>2Gi (it grows) fixed (its class does not let it grow) labelled; a pod's
-claim is there when nothing is said.
+(not Ready for 1000 s), primary. Words of claims: set-owner pod-owner stale-owner earlier-set
+foreign going none 1Gi (its size) 1Gi>2Gi (it grows) fixed (its class does not let it grow)
+labelled; a pod's claim is there when nothing is said.
 """
 
 import os
@@ -174,6 +174,7 @@ def claim(ordinal: int, words: list[str]) -> MutableObj:
         "set-owner": {**SET, **flags},
         "pod-owner": {**pod_ref, "uid": f"pod-{ordinal}", **flags},
         "stale-owner": {**pod_ref, "uid": "earlier", **flags},
+        "earlier-set": {**SET, "uid": "earlier", **flags},
         "foreign": {**SET, "name": "other", "uid": "other", "controller": True},
     }
     if owners := [known[word] for word in words if word in known]:

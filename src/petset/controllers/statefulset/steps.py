@@ -40,10 +40,13 @@ def for_slot(world: World, index: int) -> Step:
     if podtemplate.is_finished(pod):
         return Step(tuple(_replace(world, ordinal, pod)), wait=True)
     claims: tuple[Action, ...] = ()
-    if podtemplate.phase_of(pod) == "Pending":
+    is_pending = podtemplate.phase_of(pod) == "Pending"
+    if is_pending:
         claims = tuple(_missing_claims(world, ordinal))
     if not world.spec.ordered or is_healthy(world, pod):
         return Step((*claims, *_repair(world, ordinal, pod)))
+    if is_pending:
+        claims += tuple(_claim_owners(world, ordinal, pod, condemned=False))
     if (why := heal.replaces(world, index, pod)) is not None:
         gone = (heal.told(world, pod, why), delete(world.spec, pod))
         return Step(gone, wait=True, deleted=identity.revision_of(pod))
@@ -139,8 +142,7 @@ def _create(world: World, index: int) -> Step:
         failure=_warning(spec, "FailedCreate", f"create Pod {name} in {_set(spec)} failed error: "),
         quiet=("AlreadyExists",),
     )
-    owned = _claim_owners(world, ordinal, pod, condemned=False)
-    actions = (*_missing_claims(world, ordinal), made, *owned)
+    actions = (*_missing_claims(world, ordinal), made)
     return Step(tuple(bundle(actions)), wait=True, created=identity.label_of(revision))
 
 
