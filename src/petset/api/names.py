@@ -138,7 +138,10 @@ def qualified_name(value: str) -> list[str]:
 
 def are_fine_config_keys(keys: Iterable[str]) -> bool:
     """Whether `config_key` finds nothing wrong with any of `keys`; False when in doubt."""
-    return _FINE_CONFIG_KEYS.fullmatch("/".join([*keys, ""])) is not None
+    given = [*keys, ""]
+    joined = "/".join(given)
+    # a key with a slash of its own would look like two
+    return joined.count("/") < len(given) and _FINE_CONFIG_KEYS.fullmatch(joined) is not None
 
 
 @_remembered

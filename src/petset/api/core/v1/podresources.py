@@ -20,11 +20,11 @@ def default(spec: MutableObj, *, in_pod: bool) -> None:
     limits = child(whole, "limits")
     if not in_pod or not limits:
         return
-    sums = _of_containers(spec)
-    requests = dict(child(whole, "requests"))
-    for name, limit in limits.items():
-        if name not in requests and is_supported(name):
-            requests[name] = str(sums[name]) if name in sums else limit
+    sums = _of_containers(spec).items()
+    known = (*limits, *SUPPORTED)
+    wanted = {**limits, **{name: str(amount) for name, amount in sums if name in known}}
+    given = child(whole, "requests")
+    requests = {**{name: wanted[name] for name in wanted if is_supported(name)}, **given}
     if requests:
         whole["requests"] = requests
 
