@@ -172,6 +172,8 @@ class Life:
     async def run(self) -> None:
         """From the start, or from where another agent left it, to the end."""
         status = self.pod.get("status") or {}
+        if self.host.runs(self.uid) and not self.address:  # the last agent died before it told
+            self.address = self.host.new_address()
         while self.wanted and status.get("phase") not in ("Succeeded", "Failed"):
             if not self.host.runs(self.uid) and not await self._start():
                 break
@@ -294,8 +296,10 @@ class Life:
             try:
                 await self.host.client.patch("pods", *names, subresource="status")
             except StatusError as error:
-                if error.code in (404, 409, 422):
+                if error.code in (404, 409):
                     return False
+                if error.code == 422:
+                    raise
             except TransportError:
                 pass
             else:

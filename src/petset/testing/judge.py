@@ -344,11 +344,17 @@ def _is_tainted(node: Obj | None) -> bool:
 
 
 def _same_template(spec: Spec, pod: Obj) -> bool:
-    """Whether the pod has the image of the template (stories change nothing else in it)."""
-    template = spec.obj["spec"]["template"]["spec"]
-    return _images(template) == _images(pod["spec"])
+    """Whether the pod is what the template says, in what stories draw."""
+    template = spec.obj["spec"]["template"]
+    return _drawn(template) == _drawn(pod) and all(
+        toleration in (pod["spec"].get("tolerations") or ())
+        for toleration in template["spec"].get("tolerations") or ()
+    )
 
 
-def _images(spec: Obj) -> list[str]:
+def _drawn(template: Obj) -> list[object]:
+    """Containers' images and resources, and the grace period."""
+    spec = template["spec"]
     containers: Iterable[Obj] = itertools.chain(spec.get("containers") or ())
-    return [str(container.get("image")) for container in containers]
+    inside = [(str(c.get("image")), c.get("resources")) for c in containers]
+    return [*inside, spec.get("terminationGracePeriodSeconds")]
