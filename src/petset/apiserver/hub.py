@@ -13,9 +13,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from petset.apiserver.byvalue import ByValue
+from petset.apiserver.selection import Slot
 from petset.base.http import Writer
-from petset.store.types import Event, Store
+from petset.store.types import Event, Listener, Store
 
 GAP_S = 0.005
 GAP_MAX_S = 0.020
@@ -23,6 +26,9 @@ ROW = 40
 """So many watchers are written to before the loop gets its turn."""
 CATCH_UP = 500
 """So many events are read from history at a time."""
+
+Subscribe = Callable[[Listener], Callable[[], None]]
+"""Has a listener told of events, of one prefix at least all that can matter to it."""
 
 Encode = Callable[[Sequence[Event], bool], bytes]
 """Events as a chunk of the answer; the flag says that it is the watcher's first one."""
@@ -69,7 +75,9 @@ class Group:
         closing: whether the server is: who joins has come to the end already.
     """
 
-    def __init__(self, store: Store, prefix: str, encode: Encode) -> None:
+    def __init__(
+        self, store: Store, prefix: str, encode: Encode, subscribe: Subscribe | None = None
+    ) -> None:
         self._store = store
         self._prefix = prefix
         self._encode = encode
@@ -80,7 +88,7 @@ class Group:
         self._round_began = 0.0
         self._next_round = 0.0
         self.closing = False
-        self._unsubscribe = store.subscribe(prefix, self._hear)
+        self._unsubscribe = (subscribe or partial(store.subscribe, prefix))(self._hear)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -177,6 +185,8 @@ class Group:
             if watcher.behind:
                 continue
             if watcher.writer.pressure:
+                # What came before and is not here did not matter: it need not be in the history.
+                watcher.position = max(watcher.position, events[0].revision - 1)
                 watcher.behind = True
                 watcher.wake.set()
             else:
@@ -225,6 +235,7 @@ class Hub:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._by_value = ByValue(store)
         self._groups: dict[Hashable, Group] = {}
         self._closing = False
 
@@ -240,11 +251,12 @@ class Hub:
             group.closing = True
             group.end()
 
-    def group(self, key: Hashable, prefix: str, encode: Encode) -> Group:
-        """The group of `key`, made on first use."""
+    def group(self, key: Hashable, prefix: str, encode: Encode, slot: Slot | None = None) -> Group:
+        """The group of `key`, made on first use. `slot`: a value that all that it sends has."""
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(self._store, prefix, encode)
+            subscribe = partial(self._by_value.subscribe, prefix, slot) if slot else None
+            group = self._groups[key] = Group(self._store, prefix, encode, subscribe)
             group.closing = self._closing
         return group
 

@@ -1,6 +1,6 @@
 """Which objects of a collection are meant: label and field selectors together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -17,8 +17,29 @@ from petset.base.http import Request
 VERDICTS_MAX = 1024
 """Sets of labels about which a selection remembers what it found."""
 
+_NAMESPACE = "metadata.namespace"
+_FROM_KEYS: Mapping[str, Callable[[str], str]] = {
+    "metadata.name": lambda key: key.rpartition("/")[2],
+    _NAMESPACE: lambda key: key.split("/", 2)[1],
+}
+
 Reader = Callable[[Obj], str]
 """The value of one selectable field, as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A value that one field has to have.
+
+    Attributes:
+        read: the field of an object.
+        read_key: the same, from the object's key, where that tells it.
+    """
+
+    path: str
+    value: str
+    read: Reader
+    read_key: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +69,16 @@ class Selection:
             if term.path == "metadata.name" and term.equal:
                 return term.value
         return ""
+
+    @property
+    def slot(self) -> Slot | None:
+        """A field that has one value in everything that is meant, the narrowest of them."""
+        fixed = {t.path: (t, r) for t, r in zip(self.terms, self.readers, strict=True) if t.equal}
+        for path in ("metadata.name", *(p for p in fixed if p != _NAMESPACE), _NAMESPACE):
+            if path in fixed:
+                term, read = fixed[path]
+                return Slot(path, term.value, read, _FROM_KEYS.get(path))
+        return None
 
     def matches(self, obj: Obj) -> bool:
         """Whether `obj` is meant."""

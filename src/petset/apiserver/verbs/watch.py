@@ -204,7 +204,10 @@ class Session:
 
     async def _join(self, watcher: Watcher) -> Group:
         while True:
-            group = self._backend.hub.group(self._key, self._prefix, self._encoder.encode)
+            encoder = self._encoder
+            group = self._backend.hub.group(
+                self._key, self._prefix, encoder.encode, encoder.chosen.slot
+            )
             if group.catch_up(watcher):
                 group.join(watcher)
                 return group
