@@ -73,7 +73,11 @@ def _longer_than(limit: int, value: str) -> list[str]:
 def dns_label(value: str) -> list[str]:
     """RFC 1123 label: at most 63 of lower case letters, digits and `-`."""
     faults = _longer_than(63, value)
-    if not _matches(_LABEL, value):
+    if _matches(_LABEL, value):
+        return faults
+    if _matches(_SUBDOMAIN, value):
+        faults.append("must not contain dots")
+    else:
         words = (
             "a lowercase RFC 1123 label must consist of lower case alphanumeric characters "
             "or '-', and must start and end with an alphanumeric character"
