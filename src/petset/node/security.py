@@ -70,13 +70,23 @@ def unsupported(pod: Obj) -> str:
         named.append("hostUsers: false")
     for container in podspec.all_containers(pod):
         named += _container_unsupported(container)
+    own = [container.get("restartPolicy") for container in podspec.containers(pod)]
+    own += [c["restartPolicy"] for c in podspec.init_containers(pod) if _ends_its_own_way(c)]
+    named += ["restartPolicy of single containers"] if any(own) else []
     return f"petset does not support {', '.join(dict.fromkeys(named))} yet" if named else ""
+
+
+def _ends_its_own_way(container: Obj) -> bool:
+    """Whether an init container that is no sidecar has a restart policy of its own."""
+    return bool(container.get("restartPolicy")) and not podspec.is_sidecar(container)
 
 
 def _container_unsupported(container: Obj) -> list[str]:
     named = []
     if container.get("volumeDevices"):
         named.append("volumeDevices")
+    if container.get("restartPolicyRules"):
+        named.append("restartPolicyRules")
     context = container.get("securityContext") or {}
     if (context.get("seccompProfile") or {}).get("type") == "Localhost":
         named.append("seccompProfile Localhost")

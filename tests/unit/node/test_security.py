@@ -33,6 +33,18 @@ def test_limits_are_read() -> None:
         ({"hostUsers": False}, "hostUsers: false"),
         ({"containers": [{"name": "c", "livenessProbe": {"grpc": {"port": 1}}}]}, "gRPC"),
         ({"containers": [{"name": "c", "volumeDevices": [{}]}]}, "volumeDevices"),
+        (
+            {"containers": [{"name": "c", "restartPolicy": "Never"}]},
+            "restartPolicy of single containers",
+        ),
+        (
+            {"initContainers": [{"name": "i", "restartPolicy": "Never"}], "containers": []},
+            "restartPolicy of single containers",
+        ),
+        (
+            {"containers": [{"name": "c", "restartPolicyRules": [{"action": "Restart"}]}]},
+            "restartPolicyRules",
+        ),
     ],
 )
 def test_what_is_not_supported_is_named(spec: dict[str, Any], named: str) -> None:
@@ -41,3 +53,5 @@ def test_what_is_not_supported_is_named(spec: dict[str, Any], named: str) -> Non
 
 def test_an_ordinary_pod_is_supported() -> None:
     assert security.unsupported(pod()) == ""
+    sidecar = {"name": "s", "restartPolicy": "Always"}
+    assert security.unsupported(pod(initContainers=[sidecar])) == ""
