@@ -150,7 +150,8 @@ def resolve(
     equal = [r for r in revisions if are_equal(r, candidate)]
     if equal:
         update = equal[-1]
-        if update is not revisions[-1]:
+        tied = len(revisions) > 1 and number_of(revisions[-2]) == number_of(update)
+        if update is not revisions[-1] or tied:  # a late cache can give one number twice
             actions.append(_renumber(update, number))
             update = {**update, "revision": number}
             revisions = order([*(r for r in revisions if r is not equal[-1]), update])

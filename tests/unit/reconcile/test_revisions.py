@@ -95,6 +95,16 @@ def test_an_equal_newest_revision_is_taken_as_it_is() -> None:
     assert (found.current, found.update) == (one, two)
 
 
+def test_a_number_given_twice_is_mended() -> None:
+    one, two, twin = revision("i1", 1), revision("i2", 2), revision("i3", 2)
+    for wanted in ("i2", "i3"):
+        found = resolve(wanted, one, two, twin)
+        (patch,) = found.actions
+        assert isinstance(patch, Patch)
+        assert (patch.name, patch.patch) == (meta.name_of(found.update), {"revision": 3})
+        assert resolve(wanted, *found.listed).actions == ()
+
+
 def test_a_rollback_renumbers_the_old_revision() -> None:
     one, two = revision("nginx:1", 1), revision("nginx:2", 2)
     found = resolve("nginx:1", one, two)
