@@ -1,7 +1,7 @@
 """What the server counts, and how /metrics tells it."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -23,6 +23,9 @@ from petset.apiserver.hub import Hub
 from petset.store.types import Store
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+Sample = tuple[str, Mapping[str, str], float]
+"""Name, labels, value; a name that ends in `_total` is a counter's, others are gauges'."""
+
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -39,6 +42,7 @@ class Metrics:
     Attributes:
         reading, mutating: requests that are being answered.
         count: counts one answer: verb, group, resource, HTTP code, seconds that it took.
+        beside: what others in the process (controllers) have to tell, asked each time.
     """
 
     def __init__(self, store: Store, hub: Hub) -> None:
@@ -51,6 +55,8 @@ class Metrics:
         self.count = self._requests.count
         self.registry.register(self._requests)
         self.registry.register(_StoreCollector(store, hub))
+        self.beside: Callable[[], Iterable[Sample]] = tuple
+        self.registry.register(_Beside(self))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
 
@@ -115,6 +121,44 @@ class _Times:
     def buckets(self) -> list[tuple[str, float]]:
         bounds = [*map(str, BUCKETS), "+Inf"]
         return list(zip(bounds, accumulate(self.counts), strict=True))
+
+
+class _Beside:
+    """What others in the process have to tell, by name."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for name, labels, value in self._metrics.beside():
+            family = families.get(name)
+            if family is None:
+                family = families[name] = _family(name, tuple(labels))
+            family.add_metric(list(labels.values()), value)
+        yield from families.values()
+
+
+def _family(name: str, labels: tuple[str, ...]) -> CounterMetricFamily | GaugeMetricFamily:
+    text = _TEXTS.get(name, name.replace("_", " "))
+    if name.endswith("_total"):
+        return CounterMetricFamily(name.removesuffix("_total"), text, labels=labels)
+    return GaugeMetricFamily(name, text, labels=labels)
+
+
+_TEXTS = {
+    "petset_controller_turns_total": "Looks of controllers at an object, by what they led to.",
+    "petset_controller_writes_total": "Writes of controllers.",
+    "workqueue_adds_total": "Keys queued.",
+    "workqueue_depth": "Keys that wait for a worker.",
+    "workqueue_retries_total": "Keys queued again after a failure.",
+    "statefulset_controller_statefulset_max_unavailable": (
+        "Maximum number of unavailable pods allowed during StatefulSet rolling updates."
+    ),
+    "statefulset_controller_statefulset_unavailable_replicas": (
+        "Current number of unavailable pods in StatefulSet."
+    ),
+}
 
 
 class _StoreCollector:

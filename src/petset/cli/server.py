@@ -172,6 +172,7 @@ async def _control(app: App, where: paths.Paths, clock: SystemClock, ids: Ids) -
         config=Config(volumes_root=str(where.volumes), ca_text=(where.pki / "ca.crt").read_text()),
     )
     manager, scheduler = Manager(context, CONTROLLERS), Scheduler(context)
+    app.metrics.beside = context.metrics.samples
     async with asyncio.TaskGroup() as group:
         group.create_task(informers.run(), name="informers")
         group.create_task(manager.run(informers=False), name="manager")

@@ -11,9 +11,14 @@ class Queue:
     Args:
         base_s: first delay of `retry`; each further one is twice as long.
         max_s: longest delay of `retry`.
+
+    Attributes:
+        adds: how often a key was queued.
+        retries: how often one was given to `retry`.
     """
 
     def __init__(self, *, base_s: float = 0.005, max_s: float = 1000.0) -> None:
+        self.adds = self.retries = 0
         self._base_s = base_s
         self._max_s = max_s
         self._ready: asyncio.Queue[str] = asyncio.Queue()
@@ -31,6 +36,7 @@ class Queue:
         if key in self._dirty:
             return
         self._dirty.add(key)
+        self.adds += 1
         if key not in self._taken:
             self._ready.put_nowait(key)
 
@@ -50,6 +56,7 @@ class Queue:
 
     def retry(self, key: str) -> None:
         """Queue `key` with exponential back-off (5 ms doubling up to 1000 s by default)."""
+        self.retries += 1
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         self.add_after(key, min(self._max_s, self._base_s * 2.0 ** min(failures, 60)))

@@ -26,7 +26,7 @@ logged, counted and retried with back-off; the other keys go on.
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
@@ -39,6 +39,7 @@ from petset.reconcile.context import Context
 from petset.reconcile.events import Events
 from petset.reconcile.execute import Executed, Executor, ExternalEffect, Failure
 from petset.reconcile.freshness import Freshness
+from petset.reconcile.metrics import Sample
 
 S = TypeVar("S")
 
@@ -122,6 +123,7 @@ class Loop(Generic[S]):
         self._controller = controller
         self._clock = ctx.clock
         self._metrics = ctx.metrics
+        ctx.metrics.add(self._samples)
         self.queue = Queue(max_s=RETRY_MAX_S)
         self._working = 0
         self._rests: dict[str, float] = {}
@@ -139,6 +141,13 @@ class Loop(Generic[S]):
     def busy(self) -> int:
         """How many keys are being worked on or wait for a worker; delayed ones do not count."""
         return self._working + len(self.queue)
+
+    def _samples(self) -> Iterator[Sample]:
+        """The queue's numbers, as Kubernetes' controllers name them."""
+        labels, queue = {"name": self._controller.name}, self.queue
+        yield "workqueue_adds_total", labels, queue.adds
+        yield "workqueue_retries_total", labels, queue.retries
+        yield "workqueue_depth", labels, len(queue)
 
     async def run(self) -> None:
         """Work until cancelled. The caches should be synced by then."""

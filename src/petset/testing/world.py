@@ -184,6 +184,7 @@ class World:
             config=self._config,
         )
         manager, scheduler = Manager(context, self._controllers), Scheduler(context)
+        self.app.metrics.beside = context.metrics.samples
         async with asyncio.TaskGroup() as group:
             group.create_task(informers.run(), name="informers")
             group.create_task(manager.run(informers=False), name="manager")

@@ -1,18 +1,22 @@
 """Watches and observes for the StatefulSet controller."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from petset.api import meta, selectors
 from petset.api.meta import Obj
 from petset.client.queue import Queue
-from petset.controllers.statefulset import backoff, growth, identity, storage
+from petset.controllers.statefulset import backoff, growth, identity, rollout, storage
 from petset.controllers.statefulset.backoff import Failure
 from petset.controllers.statefulset.plan import RESOURCE, Observed, plan, wants_adoption
 from petset.controllers.statefulset.spec import read
+from petset.controllers.statefulset.world import healthy
 from petset.reconcile import observing, owners, podtemplate, revisions
 from petset.reconcile.actions import Plan
 from petset.reconcile.context import Context
 from petset.reconcile.loop import Controller
+from petset.reconcile.metrics import Sample
+
+_GAUGE = "statefulset_controller_statefulset"
 
 
 class StatefulSets(Controller[Observed]):
@@ -32,6 +36,24 @@ class StatefulSets(Controller[Observed]):
         self._clock = ctx.clock
         self._failures: dict[str, dict[int, Failure]] = {}
         observing.index_owned(self._pods, orphans=True)
+        ctx.metrics.add(self._gauges)
+
+    def _gauges(self) -> Iterator[Sample]:
+        """Upstream's gauges of sets that are rolled: how many pods may be missing, and are."""
+        now = self._clock.now()
+        for spec in map(read, self._sets.list()):
+            if spec.strategy != "RollingUpdate":
+                continue
+            labels = {
+                "statefulset_namespace": spec.namespace,
+                "statefulset_name": spec.name,
+                "pod_management_policy": "OrderedReady" if spec.ordered else "Parallel",
+            }
+            yield f"{_GAUGE}_max_unavailable", labels, rollout.budget_of(spec)
+            pods = self._pods.by_index(observing.OWNER, meta.uid_of(spec.obj))
+            inside = (pod for pod in pods if identity.ordinal_of(pod) in spec.ordinals)
+            up = len(healthy(spec, inside, now))
+            yield f"{_GAUGE}_unavailable_replicas", labels, spec.replicas - up
 
     def watch(self, queue: Queue) -> None:
         """Sets by themselves; pods by owner, selector and name; claims when they go or grow."""
