@@ -4,11 +4,7 @@ PETSET_WATCH_KILLS sets the number of kills (default 4).
 """
 
 import asyncio
-import contextlib
 import os
-import signal
-import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -19,15 +15,13 @@ from typing import Any
 import pytest
 
 from petset.api import meta
-from petset.base import certificates
-from petset.base.certificates import Purpose
 from petset.client.client import Client
 from petset.client.reflector import Informers
 from petset.client.tls import Tls
 from petset.client.transport import TransportError
+from tests.e2e.api_box import Server, make_pki
 
 KILLS = int(os.environ.get("PETSET_WATCH_KILLS", "4"))
-CHILD = Path(__file__).with_name("api_child.py")
 GONE = (TransportError, OSError)
 
 
@@ -43,30 +37,8 @@ class CountingTls(Tls):
 
 
 @dataclass
-class Server:
-    """A server that is killed and started again, always on the same port."""
-
-    directory: Path
-    port: int = 0
-    process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(CHILD),
-            str(self.directory),
-            str(self.port),
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        assert self.process.stdout is not None
-        self.port = int(await self.process.stdout.readline())
-
-    async def kill(self) -> None:
-        assert self.process is not None
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGKILL)
-        await self.process.communicate()
+class WatchedServer(Server):
+    """A server, and clients of it that count their lists."""
 
     def client(self) -> tuple[Client, CountingTls]:
         pki = self.directory / "pki"
@@ -79,25 +51,10 @@ class Server:
         return Client(transport, manager="test"), transport
 
 
-def make_pki(directory: Path) -> None:
-    directory.mkdir()
-    now = time.time()
-    ca = certificates.authority("test", now)
-    server = Purpose("server", addresses=["127.0.0.1"], serve=True)
-    pairs = {
-        "ca": ca,
-        "server": certificates.issue(ca, server, now),
-        "me": certificates.issue(ca, Purpose("me", ["system:masters"]), now),
-    }
-    for name, pem in pairs.items():
-        (directory / f"{name}.crt").write_bytes(pem.cert)
-        (directory / f"{name}.key").write_bytes(pem.key)
-
-
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Server]:
+async def server(tmp_path: Path) -> AsyncIterator[WatchedServer]:
     make_pki(tmp_path / "pki")
-    made = Server(tmp_path)
+    made = WatchedServer(tmp_path)
     await made.start()
     try:
         yield made
@@ -115,7 +72,7 @@ class Story:
     last: int = 0
 
 
-async def write(server: Server, story: Story, number: int, stop: asyncio.Event) -> None:
+async def write(server: WatchedServer, story: Story, number: int, stop: asyncio.Event) -> None:
     client, _ = server.client()
     count = 0
     while not stop.is_set():
@@ -131,7 +88,7 @@ async def write(server: Server, story: Story, number: int, stop: asyncio.Event) 
     await client.close()
 
 
-async def follow(server: Server, story: Story, since: str) -> None:
+async def follow(server: WatchedServer, story: Story, since: str) -> None:
     """A raw watch that comes back at its last revision and never lists; StatusError ends it."""
     client, _ = server.client()
     heard: dict[int, str] = {}
@@ -153,7 +110,7 @@ async def follow(server: Server, story: Story, since: str) -> None:
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)
-async def test_watches_and_informers_resume_over_kills_of_the_server(server: Server) -> None:
+async def test_watches_and_informers_resume_over_kills_of_the_server(server: WatchedServer) -> None:
     chance = Random(20261120)
     client, _ = server.client()
     informing, counting = server.client()

@@ -157,9 +157,21 @@ class App:
             return await handle(call)
         try:
             with self._overtime.limit(self._limit_s(request)):
-                return await handle(call)
+                return await self._change(handle, call)
         except TimeoutError:
             raise timeout("request did not complete within the allotted timeout") from None
+
+    async def _change(self, handle: handlers.Handle, call: Call) -> Reply:
+        """The answer of a handler that writes.
+
+        What it refuses because of a write that is not yet committed is not told before readers can
+        see that write; if it never comes to that, there was no reason to refuse.
+        """
+        try:
+            return await handle(call)
+        except (StatusError, ConflictError):
+            await call.backend.store.settled()
+            raise
 
     def _call(self, request: Request, identity: Identity, route: Route, trail: Trail) -> Call:
         kind = behaviour(route.stored.id)

@@ -145,6 +145,13 @@ class Log:
             self._waiters.append((revision, waiter))
             await waiter
 
+    async def settled(self) -> None:
+        """Wait until all that `head` shows is committed: for who refuses because of that.
+
+        Raises UnavailableError when some of it was taken back instead.
+        """
+        await self.durable(self._next - 1)
+
     def history(self, prefix: str, after: int) -> Sequence[Event]:
         """Committed events below `prefix` with revisions over `after`, in order.
 

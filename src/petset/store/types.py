@@ -122,6 +122,13 @@ class Store(Protocol):
         """
         ...
 
+    async def settled(self) -> None:
+        """Wait until all that `head` shows is committed: for who refuses because of that.
+
+        Raises UnavailableError when some of it was taken back instead.
+        """
+        ...
+
     def history(self, prefix: str, after: int) -> Sequence[Event]:
         """Committed events below `prefix` with revisions over `after`, in order.
 

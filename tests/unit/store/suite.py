@@ -346,14 +346,29 @@ class StoreSuite:
             await store.durable(head.revision)
             await writing
 
+    async def test_who_refuses_because_of_a_pending_state_can_wait_until_all_are_durable(
+        self, tmp_path: Path
+    ) -> None:
+        async with self.opened(tmp_path) as store:
+            await store.settled()
+            writing = [asyncio.ensure_future(put(store, key)) for key in (A, B)]
+            await asyncio.sleep(0)
+            assert store.revision == 0
+            await store.settled()
+            assert store.revision == 2
+            await asyncio.gather(*writing)
+
     async def test_who_waits_for_a_state_that_is_taken_back_is_told(self, tmp_path: Path) -> None:
         async with self.opened(tmp_path, faults=[Fault.REFUSED]) as store:
             writing = asyncio.ensure_future(put(store, A))
             await asyncio.sleep(0)
             head = store.head(A)
             assert head is not None
+            waiting = asyncio.ensure_future(store.settled())
             with pytest.raises(UnavailableError):
                 await store.durable(head.revision)
+            with pytest.raises(UnavailableError):
+                await waiting
             with pytest.raises(UnavailableError):
                 await writing
 
