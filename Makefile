@@ -4,10 +4,12 @@ PY := .venv/bin/python
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 JOBS ?= 2
 E2E_JOBS ?= $(JOBS)
+SEEDS ?= 1000
+SECONDS_EACH ?= 60
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-clean test test-fast e2e check fmt fmt-check lint types arch generated spelling golden bench clean
+.PHONY: help setup demo demo-clean test test-fast e2e check fmt fmt-check lint types arch generated spelling golden sim fuzz bench clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +60,12 @@ spelling:
 
 golden: ## rewrite the golden files from what the code does now
 	@GOLDEN=1 $(PY) -m pytest -q tests/scenarios
+
+sim: ## live SEEDS random histories of the whole control plane (SEEDS=10000 JOBS=2)
+	@$(PY) -m tests.sim --seeds 0:$(SEEDS) --jobs $(JOBS) $(ARGS)
+
+fuzz: ## hostile input for SECONDS_EACH seconds per target (ARGS=edge for one)
+	@$(PY) -m tests.fuzz --seconds $(SECONDS_EACH) $(ARGS)
 
 bench: setup ## measure the figures that README quotes (root or sudo)
 	@$(SUDO) $(PY) -m benchmarks $(ARGS)
