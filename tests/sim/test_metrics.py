@@ -15,6 +15,7 @@ async def metrics(world: World) -> dict[str, float]:
     """Value by name and labels."""
     reply = await world.app.dispatch(Request("GET", "/metrics", identity=ADMIN))
     assert isinstance(reply, Response)
+    assert isinstance(reply.body, bytes)
     lines = [line for line in reply.body.decode().splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 

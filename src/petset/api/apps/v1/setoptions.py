@@ -17,6 +17,7 @@ from petset.api.errors import invalid
 
 T = TypeVar("T")
 
+PREFIX = "petset.dev/"
 HEAL = "petset.dev/heal-rollout"
 ROLLBACK = "petset.dev/rollback"
 DEADLINE = "petset.dev/progress-deadline-seconds"
@@ -85,6 +86,23 @@ def faults(annotations: Mapping[str, str]) -> Faults:
             parse(text)
         except ValueError as error:
             yield invalid(f"metadata.annotations[{key}]", text, str(error))
+
+
+def warnings(annotations: Mapping[str, str], of_pods: Mapping[str, str]) -> Iterator[str]:
+    """Annotations that look like a choice and are none.
+
+    Args:
+        annotations: of the set.
+        of_pods: of its pod template.
+    """
+    for key in annotations:
+        if key.startswith(PREFIX) and key not in _PARSERS and key != CLAIMS_EDITED:
+            known = ", ".join(name.removeprefix(PREFIX) for name in _PARSERS)
+            yield f"metadata.annotations[{key}]: no such option, under {PREFIX} there are {known}"
+    for key in of_pods:
+        if key in _PARSERS:
+            where = f"spec.template.metadata.annotations[{key}]"
+            yield f"{where}: has no effect on pods, annotate the StatefulSet itself"
 
 
 def _value(annotations: Mapping[str, str], key: str, parse: Callable[[str], T], *, default: T) -> T:

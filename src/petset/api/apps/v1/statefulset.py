@@ -263,6 +263,8 @@ def warnings(statefulset: Obj) -> list[str]:
     for i, claim in enumerate(items(spec, "volumeClaimTemplates")):
         path = f"spec.volumeClaimTemplates[{i}]"
         found += volumewarnings.of_claim(path, child(claim, "spec"))
+    template = child(spec, "template")
+    found += setoptions.warnings(annotations_of(statefulset), annotations_of(template))
     if number(spec.get("revisionHistoryLimit")) < 0:
         found.append(
             "spec.revisionHistoryLimit: a negative value retains all historical revisions; a "
