@@ -23,6 +23,7 @@ from petset.store.hub import History, Hub
 from petset.store.image import Image
 from petset.store.types import (
     ConflictError,
+    Done,
     Event,
     Item,
     Listener,
@@ -46,7 +47,7 @@ class _Write(NamedTuple):
 
     event: Event
     item: Item
-    future: "asyncio.Future[Item]"
+    done: Done
 
 
 class Log:
@@ -126,14 +127,22 @@ class Log:
         write could not be made durable.
         """
         current = self._expect(key, expect)
-        return await self._submit(key, make, current, deleted=False)
+        return await self._wait(key, make, current, deleted=False)
+
+    def put_soon(self, key: str, make: Make, done: Done, *, expect: int) -> None:
+        """`put` without waiting: `done` is told in a later turn of the loop.
+
+        Raises ConflictError, and UnavailableError where nothing was begun.
+        """
+        current = self._expect(key, expect)
+        self._submit(key, make, current, done, deleted=False)
 
     async def delete(self, key: str, make: Make, *, expect: int) -> Item:
         """Remove `key` if its newest revision is `expect`; `make` encodes the last state."""
         current = self._expect(key, expect)
         if current is None:
             raise ConflictError(key, None)
-        return await self._submit(key, make, current, deleted=True)
+        return await self._wait(key, make, current, deleted=True)
 
     async def durable(self, revision: int) -> None:
         """Wait until `revision` is committed: for who answers with what `head` shows.
@@ -183,9 +192,16 @@ class Log:
             raise ConflictError(key, current)
         return current
 
-    def _submit(
+    def _wait(
         self, key: str, make: Make, current: Item | None, *, deleted: bool
     ) -> "asyncio.Future[Item]":
+        future: asyncio.Future[Item] = self._loop.create_future()
+        self._submit(key, make, current, partial(_settle, future), deleted=deleted)
+        return future
+
+    def _submit(
+        self, key: str, make: Make, current: Item | None, done: Done, *, deleted: bool
+    ) -> None:
         revision = self._next
         # Encoders hand out bytes in buffers far too large; the copy has just the right size.
         value = bytes(memoryview(make(revision)))
@@ -194,10 +210,8 @@ class Log:
         item = Item(key, created, revision, value)
         event = Event(revision, deleted, key, created, value, current.value if current else None)
         self._head[key] = (revision, None if deleted else item)
-        write = _Write(event, item, self._loop.create_future())
-        self._pending.append(write)
+        self._pending.append(_Write(event, item, done))
         self._schedule()
-        return write.future
 
     def _schedule(self) -> None:
         """Have the next job handed out at the end of this turn of the loop."""
@@ -268,24 +282,23 @@ class Log:
         self._revision = events[-1].revision
         self._history.add(events, self._clock.now())
         self._compaction.wrote(len(events))
-        for write in batch:
-            if not write.future.done():
-                write.future.set_result(write.item)
         if self._waiters:
             self._wake(None)
         with ExitStack() as stack:  # runs every call, whatever one of them raises
             for call in reversed(self._hub.publish(events)):
                 stack.callback(call)
+            for write in reversed(batch):
+                stack.callback(write.done, write.item)
 
     def _take_back(self, batch: Sequence[_Write], error: BaseException) -> None:
         lost = [*batch, *self._pending]
         self._pending = []
         self._head = {}
         self._next = self._revision + 1
-        for write in lost:
-            if not write.future.done():
-                write.future.set_exception(UnavailableError(str(error)))
         self._wake(UnavailableError(str(error)))
+        with ExitStack() as stack:
+            for write in reversed(lost):
+                stack.callback(write.done, UnavailableError(str(error)))
         if not isinstance(error, DriverError):
             raise error
 
@@ -330,6 +343,16 @@ class Log:
         self._schedule()
         if error is not None and not isinstance(error, DriverError):
             raise error
+
+
+def _settle(future: "asyncio.Future[Item]", outcome: Item | UnavailableError) -> None:
+    """Tell who waits for a write, unless it was cancelled."""
+    if future.done():
+        return
+    if isinstance(outcome, UnavailableError):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 def _raise(error: BaseException | None) -> None:

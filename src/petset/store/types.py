@@ -70,6 +70,9 @@ class UnavailableError(StoreError):
     """The write could not be made durable (disk full, failing fsync). Nothing was changed."""
 
 
+Done = Callable[[Item | UnavailableError], None]
+"""Told on the event loop what became of a write: the item once it is durable, or why it is not."""
+
 Listener = Callable[[Sequence[Event]], None]
 """Told of committed events of its prefix, in order, each once, on the event loop."""
 
@@ -108,6 +111,13 @@ class Store(Protocol):
 
         Returns when the write is durable. Raises ConflictError at once, UnavailableError when the
         write could not be made durable.
+        """
+        ...
+
+    def put_soon(self, key: str, make: Make, done: Done, *, expect: int) -> None:
+        """`put` without waiting: `done` is told in a later turn of the loop.
+
+        Raises ConflictError, and UnavailableError where nothing was begun.
         """
         ...
 
