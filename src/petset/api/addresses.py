@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from petset.api.check import Faults, ip, parse_ip
+from petset.api.check import Faults, ip, number_of, parse_ip
 from petset.api.errors import invalid
 
 Network = IPv4Network | IPv6Network
@@ -21,10 +21,10 @@ def parse_network(value: object) -> tuple[Address, Network] | None:
     address = parse_ip(text)
     if address is None or not slash or not (bits.isascii() and bits.isdigit()):
         return None
-    if int(bits) > address.max_prefixlen:
+    if number_of(bits) > address.max_prefixlen:
         return None
     kind = IPv4Network if address.version == 4 else IPv6Network
-    return address, kind(f"{text}/{int(bits)}", strict=False)
+    return address, kind(f"{text}/{number_of(bits)}", strict=False)
 
 
 def cidr(path: str, value: object) -> Faults:
@@ -101,7 +101,7 @@ def cidr_warnings(path: str, value: object) -> Iterator[str]:
         found_any = True
     bits = str(value).partition("/")[2]
     mapped = isinstance(address, IPv6Address) and address.ipv4_mapped is not None
-    if mapped or bits != str(int(bits)):
+    if mapped or bits != str(number_of(bits)):
         yield (
             f'{path}: non-standard CIDR value "{value}" will be considered invalid in a future '
             f'Kubernetes release: use "{network}"'

@@ -20,6 +20,7 @@ IMMUTABLE = "field is immutable"
 INT32_MAX = 2**31 - 1
 
 _PERCENT = re.compile(r"[0-9]+%")
+_DIGITS_MAX = 20
 
 
 def items(obj: Obj, key: str) -> Sequence[Any]:
@@ -37,6 +38,15 @@ def child(obj: Obj, *keys: str) -> Mapping[str, Any]:
             return {}
     found: Mapping[str, Any] = value
     return found
+
+
+def number_of(digits: str) -> int:
+    """The number that ASCII digits stand for; all that no field could hold are one large one.
+
+    Python refuses to read thousands of digits.
+    """
+    significant = digits.lstrip("0") or "0"
+    return int(significant) if len(significant) <= _DIGITS_MAX else 10**_DIGITS_MAX
 
 
 def number(value: object, default: int = 0) -> int:
@@ -143,14 +153,14 @@ def int_or_percent(path: str, value: object) -> Faults:
 
 def not_over_hundred_percent(path: str, value: object) -> Faults:
     """A percentage may not exceed 100%."""
-    if isinstance(value, str) and _PERCENT.fullmatch(value) and int(value[:-1]) > 100:
+    if isinstance(value, str) and _PERCENT.fullmatch(value) and number_of(value[:-1]) > 100:
         yield invalid(path, value, "must not be greater than 100%")
 
 
 def is_zero(value: object) -> bool:
     """Whether an int-or-percent is 0 or 0%."""
     if isinstance(value, str):
-        return bool(_PERCENT.fullmatch(value)) and int(value[:-1]) == 0
+        return bool(_PERCENT.fullmatch(value)) and number_of(value[:-1]) == 0
     return value == 0
 
 

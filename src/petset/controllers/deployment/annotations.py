@@ -5,6 +5,8 @@ Rules: workload-semantics 3.1.
 
 from collections.abc import Mapping
 
+from petset.api.check import number_of
+
 REVISION = "deployment.kubernetes.io/revision"
 HISTORY = "deployment.kubernetes.io/revision-history"
 DESIRED = "deployment.kubernetes.io/desired-replicas"
@@ -28,7 +30,7 @@ Annotations = Mapping[str, str]
 def number(annotations: Annotations, name: str) -> int | None:
     """The number that an annotation carries; None where there is none."""
     text = annotations.get(name, "")
-    return int(text) if text.isdecimal() else None
+    return number_of(text) if text.isascii() and text.isdecimal() else None
 
 
 def revision(annotations: Annotations) -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from petset.api import meta, selectors
+from petset.api.check import number_of
 from petset.api.meta import MutableObj, Obj
 from petset.api.selectors import LabelSelector
 
@@ -113,7 +114,7 @@ def _share(value: int | str, replicas: int, *, up: bool) -> int:
         return value
     if not value.endswith("%"):
         return int(value)
-    hundredfold = replicas * int(value[:-1])
+    hundredfold = replicas * number_of(value[:-1])
     return -(-hundredfold // 100) if up else hundredfold // 100
 
 

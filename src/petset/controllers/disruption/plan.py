@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from petset.api import meta, selectors
+from petset.api.check import number_of
 from petset.api.meta import MutableObj, Obj
 from petset.reconcile import conditions, podtemplate
 from petset.reconcile.actions import Action, Emit, Plan, Update
@@ -146,7 +147,7 @@ def _expected(seen: Observed) -> tuple[int, int]:
 def _amount(value: int | str, scale: int) -> int:
     """A number, or a percentage of `scale`, rounded up."""
     if isinstance(value, str):
-        return -(-scale * int(value.removesuffix("%")) // 100)
+        return -(-scale * number_of(value.removesuffix("%")) // 100)
     return value
 
 

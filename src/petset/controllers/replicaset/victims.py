@@ -18,7 +18,7 @@ from petset.api.meta import Obj
 from petset.reconcile import podtemplate
 
 COST_ANNOTATION = "controller.kubernetes.io/pod-deletion-cost"
-_COST = re.compile(r"-?(0|[1-9][0-9]*)")
+_COST = re.compile(r"-?(0|[1-9][0-9]{0,9})")
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 

@@ -7,6 +7,7 @@ Rules: workload-semantics 1.10 and 1.14. The partition counts pods, not ordinals
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from petset.api.check import number_of
 from petset.controllers.statefulset.spec import Spec
 
 
@@ -51,7 +52,7 @@ def budget_of(spec: Spec) -> int:
     value = spec.max_unavailable
     if isinstance(value, str):
         if value.endswith("%"):
-            return max(1, spec.replicas * int(value[:-1]) // 100)
+            return max(1, spec.replicas * number_of(value[:-1]) // 100)
         value = int(value)
     return max(1, value)
 

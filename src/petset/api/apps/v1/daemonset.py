@@ -14,6 +14,7 @@ from petset.api.check import (
     non_negative,
     not_over_hundred_percent,
     number,
+    number_of,
     semantically,
 )
 from petset.api.errors import FieldError, invalid, not_supported, required
@@ -90,7 +91,8 @@ def prepare_update(new: MutableObj, old: Obj) -> None:
 
 def _generation_of(daemonset: Obj) -> int:
     text = annotations_of(daemonset).get(TEMPLATE_GENERATION) or ""
-    return int(text) if text.isascii() and text.isdigit() else 0
+    count = number_of(text) if text.isascii() and text.isdigit() else 0
+    return count if count < 2**63 else 0
 
 
 def _count_template(daemonset: MutableObj, count: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from petset.api import names
-from petset.api.check import Faults, child, items, non_negative, number, text, worded
+from petset.api.check import Faults, child, items, non_negative, number, number_of, text, worded
 from petset.api.errors import (
     FieldError,
     duplicate,
@@ -180,9 +180,9 @@ def read_indexes(indexes: str, completions: int) -> tuple[int, str]:
         for end in ends:
             if not (end.isascii() and end.isdigit()):
                 return 0, f'cannot convert string to integer for index: "{end}"'
-            if int(end) >= completions:
+            if number_of(end) >= completions:
                 return 0, f'too large index: "{end}"'
-            read.append(int(end))
+            read.append(number_of(end))
         if last >= read[0]:
             return 0, f"non-increasing order, previous: {last}, current: {read[0]}"
         if len(read) == 2 and read[1] <= read[0]:

@@ -1,7 +1,7 @@
 """What may be written to a Job's status."""
 
 from petset.api.batch.v1.jobpolicy import read_indexes
-from petset.api.check import Faults, child, items, non_negative, number, text
+from petset.api.check import Faults, child, items, non_negative, number, number_of, text
 from petset.api.errors import FieldError, duplicate, invalid, required
 from petset.api.meta import Obj, is_condition_true, parse_time
 
@@ -127,7 +127,7 @@ def _intervals(indexes: str, completions: int) -> list[tuple[int, int]]:
     for interval in indexes.split(","):
         count, fault = read_indexes(interval, completions)
         if count and not fault:
-            start = int(interval.partition("-")[0])
+            start = number_of(interval.partition("-")[0])
             found.append((start, start + count - 1))
     return found
 

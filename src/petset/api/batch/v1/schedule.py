@@ -3,6 +3,7 @@
 import re
 
 from petset.api.batch.v1.zones import ZONES
+from petset.api.check import number_of
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
@@ -81,7 +82,7 @@ def _value(text: str, low: int, words: list[str]) -> int | str:
     if text.lower() in words:
         return words.index(text.lower()) + low
     if text.isascii() and text.isdigit():
-        return int(text)
+        return number_of(text)
     return f'failed to parse int from {text}: strconv.Atoi: parsing "{text}": invalid syntax'
 
 

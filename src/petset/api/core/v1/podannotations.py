@@ -14,7 +14,7 @@ SECCOMP_POD = "seccomp.security.alpha.kubernetes.io/pod"
 SECCOMP_CONTAINER = "container.seccomp.security.alpha.kubernetes.io/"
 APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 
-_COST = re.compile(r"-?[1-9][0-9]*|0")
+_COST = re.compile(r"-?[1-9][0-9]{0,9}|0")
 _LOCAL = "localhost/"
 _DEFAULTS = ("runtime/default", "docker/default")
 _KINDS = ("initContainers", "containers", "ephemeralContainers")

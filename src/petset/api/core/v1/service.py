@@ -17,6 +17,7 @@ from petset.api.check import (
     items,
     member,
     needed,
+    number_of,
     one_of,
     optional,
     parse_ip,
@@ -136,9 +137,9 @@ def _balancer_faults(spec: Obj, kind: object) -> Faults:
 def _is_network(text: str) -> bool:
     address, slash, bits = text.partition("/")
     parsed = parse_ip(address)
-    if parsed is None or not slash or not bits.isdigit():
+    if parsed is None or not slash or not (bits.isascii() and bits.isdigit()):
         return False
-    return int(bits) <= parsed.max_prefixlen
+    return number_of(bits) <= parsed.max_prefixlen
 
 
 def _ports_faults(ports: Sequence[Any], kind: object) -> Faults:
