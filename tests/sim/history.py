@@ -30,6 +30,8 @@ CONVERGED_S = 3000.0
 """A world that is left alone has to get whole within this time."""
 HELP_S = 400.0
 """Sets that wait for a hand by their own wish get one so often."""
+FULL_S = 500.0
+"""Where pods lack room for so long, and a hand has been lent, they will go on lacking it."""
 LOOK_S = 4.0
 REST_S = 600.0
 """How long a world at rest has to stay still."""
@@ -140,9 +142,9 @@ async def _end(world: BreakableWorld, player: Player, outcome: Outcome) -> None:
         outcome.faults.append(f"never whole: {missing}")
         return
     await world.sleep(_settling_s(world, player.story))
-    if missing := _missing(world, player.story):
-        outcome.faults.append(f"not whole any more: {missing}")
     waiting = _no_room(world, player.story)
+    if not waiting and (missing := _missing(world)):
+        outcome.faults.append(f"not whole any more: {missing}")
     outcome.faults += [f for f in rest.faults(world) if not (waiting and "deployment" in f)]
     await _stay_still(world, outcome)
 
@@ -213,26 +215,31 @@ async def _until_done(call: Any) -> None:
 async def _converge(world: BreakableWorld, player: Player) -> str:
     """Wait until all is whole; what is missing if that takes too long."""
     time = asyncio.get_running_loop().time
-    deadline, helped = time() + CONVERGED_S, time()
-    while _missing(world, player.story):
-        if time() > deadline:
+    deadline, helped, room = time() + CONVERGED_S, time(), time()
+    while _missing(world):
+        if not _no_room(world, player.story):
+            room = time()
+        if time() > deadline or time() - room > FULL_S:
             break
         if time() - helped > HELP_S:
             await _help(world)
             helped = time()
         await world.sleep(LOOK_S)
-    return _missing(world, player.story)
+    return "" if _no_room(world, player.story) else _missing(world)
 
 
-def _missing(world: BreakableWorld, story: Story) -> str:
+def _missing(world: BreakableWorld) -> str:
     for found in world.objects(SET):
         if meta.is_deleting(found):
             return f"{meta.name_of(found)} is being deleted"
-        if why := rest.unfinished(world, found):
-            return "" if _no_room(world, story) else why
+        why = rest.unfinished(world, found)
+        if not why and not all(map(play.is_fine, rest.pods_of(world, found))):
+            why = f"a pod of {meta.name_of(found)} crashes again and again"
+        if why:
+            return why
     for found in world.objects(DEPLOYMENT):
         if not world.ready(DEPLOYMENT, meta.name_of(found)):
-            return "" if _no_room(world, story) else f"{meta.name_of(found)} is not whole"
+            return f"{meta.name_of(found)} is not whole"
     return ""
 
 
@@ -257,7 +264,8 @@ async def _help(world: BreakableWorld) -> None:
         if not by_hand:
             continue
         for pod in rest.pods_of(world, found):
-            if not meta.is_condition_true(pod, "Ready") and not meta.is_deleting(pod):
+            well = meta.is_condition_true(pod, "Ready") and play.is_fine(pod)
+            if not well and not meta.is_deleting(pod):
                 name = meta.name_of(pod)
                 await _until_done(lambda n=name: world.client.delete("pods", n, "default"))
         name = meta.name_of(found)

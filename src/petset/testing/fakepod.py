@@ -338,8 +338,7 @@ class Life:
         return {
             "phase": phase,
             "hostIP": f"172.29.0.{10 + self.host.number}",
-            "podIP": self.address,
-            "podIPs": [{"ip": self.address}],
+            **({"podIP": self.address, "podIPs": [{"ip": self.address}]} if self.address else {}),
             "startTime": now,
             "conditions": [
                 {"type": kind, "status": str(truth), "lastTransitionTime": now}
