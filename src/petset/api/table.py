@@ -79,7 +79,7 @@ def render(
         "apiVersion": f"meta.k8s.io/{version}",
         "metadata": {},
         "columnDefinitions": [_definition(column) for column in table.columns],
-        "rows": [_row(table, obj, now, include, version) for obj in objs],
+        "rows": rows(behaviour, objs, now, include, version),
     }
 
 

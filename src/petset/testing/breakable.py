@@ -23,10 +23,8 @@ from petset.apiserver.config import Config
 from petset.base.clock import LoopClock
 from petset.base.http import Identity, Reply, Request, Response
 from petset.client.client import Client
-from petset.client.events import Recorder
 from petset.client.reflector import Informers
 from petset.client.transport import TransportError
-from petset.reconcile.context import Context
 from petset.reconcile.manager import Manager
 from petset.scheduler.scheduler import Scheduler
 from petset.store.log import HISTORY_BYTES_MAX, Log
@@ -277,16 +275,6 @@ class BreakableWorld(World):
             for manager in managers:
                 group.create_task(manager.run(informers=False))
             group.create_task(scheduler.run(), name="scheduler")
-
-    def _context(self, informers: Informers, client: Client) -> Context:
-        return Context(
-            informers=informers,
-            client=client,
-            clock=self.clock,
-            ids=self.ids,
-            recorder=lambda component: Recorder(client, component, "", self.clock, self.ids),
-            config=self._config,
-        )
 
     def _script_of(self, pod: Obj) -> Script:
         return self.script_by(pod) or super()._script_of(pod)

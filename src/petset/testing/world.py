@@ -175,7 +175,17 @@ class World:
     async def _control(self) -> None:
         client = self.client_for(CONTROL)
         informers = Informers(client)
-        context = Context(
+        context = self._context(informers, client)
+        manager, scheduler = Manager(context, self._controllers), Scheduler(context)
+        self.app.metrics.beside = context.metrics.samples
+        async with asyncio.TaskGroup() as group:
+            group.create_task(informers.run(), name="informers")
+            group.create_task(manager.run(informers=False), name="manager")
+            group.create_task(scheduler.run(), name="scheduler")
+
+    def _context(self, informers: Informers, client: Client) -> Context:
+        """What controllers and scheduler work with."""
+        return Context(
             informers=informers,
             client=client,
             clock=self.clock,
@@ -183,12 +193,6 @@ class World:
             recorder=lambda component: Recorder(client, component, "", self.clock, self.ids),
             config=self._config,
         )
-        manager, scheduler = Manager(context, self._controllers), Scheduler(context)
-        self.app.metrics.beside = context.metrics.samples
-        async with asyncio.TaskGroup() as group:
-            group.create_task(informers.run(), name="informers")
-            group.create_task(manager.run(informers=False), name="manager")
-            group.create_task(scheduler.run(), name="scheduler")
 
     def add_node(self, **more: Any) -> FakeNode:
         """One more node; `labels`, `capacity` and `beat_s` may be given."""

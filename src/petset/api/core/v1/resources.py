@@ -9,21 +9,6 @@ from petset.api.errors import forbidden_field, invalid, required
 from petset.api.meta import MutableObj, Obj
 
 COMPUTE = ("cpu", "memory", "ephemeral-storage")
-_STANDARD = (
-    *COMPUTE,
-    "storage",
-    "pods",
-    "services",
-    "replicationcontrollers",
-    "resourcequotas",
-    "secrets",
-    "configmaps",
-    "persistentvolumeclaims",
-    "services.nodeports",
-    "services.loadbalancers",
-    *(f"requests.{name}" for name in (*COMPUTE, "storage")),
-    *(f"limits.{name}" for name in COMPUTE),
-)
 COUNTED = (
     "pods",
     "services",
@@ -36,6 +21,14 @@ COUNTED = (
     "services.loadbalancers",
 )
 """Resources of which there are whole ones only."""
+
+_STANDARD = (
+    *COMPUTE,
+    "storage",
+    *COUNTED,
+    *(f"requests.{name}" for name in (*COMPUTE, "storage")),
+    *(f"limits.{name}" for name in COMPUTE),
+)
 
 
 def canonical(amount: object) -> Any:
