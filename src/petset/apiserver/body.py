@@ -36,8 +36,7 @@ def read_object(call: Call, kind: Resource) -> MutableObj:
     kind and apiVersion may be missing; unknown fields are dropped, warned about or refused as
     fieldValidation says. Raises StatusError 400, 415.
     """
-    looks = call.validation != "Ignore" and call.request.identity is None
-    obj, duplicates = _parse(call, duplicates=looks)
+    obj, duplicates = _parse(call, duplicates=call.validation != "Ignore")
     expect_kind(obj, kind)
     found = decode.check(kind.schema, obj)
     if found.errors:

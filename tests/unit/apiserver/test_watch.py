@@ -135,7 +135,7 @@ async def test_streaming_lists_end_with_a_bookmark(server: Server) -> None:
     "query",
     [
         "sendInitialEvents=true",
-        "sendInitialEvents=true&resourceVersionMatch=NotOlderThan",
+        "sendInitialEvents=true&resourceVersionMatch=Exact",
         "resourceVersionMatch=NotOlderThan",
     ],
 )

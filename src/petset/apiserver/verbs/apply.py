@@ -73,7 +73,7 @@ def read_config(call: Call, kind: Resource) -> Config:
     the kind does not have.
     """
     raw, route = call.request.body, call.route
-    looks = call.validation != "Ignore" and call.request.identity is None
+    looks = call.validation != "Ignore"
     read = _read if len(raw) <= CACHED_BYTES_MAX else _read.__wrapped__
     where = (route.stored.id, route.namespace, route.name, route.subresource)
     config = read(raw, kind.schema, where, looks)

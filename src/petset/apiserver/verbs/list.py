@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
-from petset.api.errors import StatusError
+from petset.api.errors import StatusError, expired
 from petset.apiserver import collection, negotiate, selection
 from petset.apiserver.call import Call
 from petset.apiserver.selection import Selection
@@ -62,8 +62,7 @@ async def _snapshot(
         return at_revision(store, prefix, wanted)
     except CompactedError as error:
         if token is None:
-            message = f"The resourceVersion for the provided list is too old: {error}"
-            raise StatusError(410, "Expired", message) from None
+            raise expired("The resourceVersion for the provided list is too old.") from error
         raise _expired(token) from None
 
 

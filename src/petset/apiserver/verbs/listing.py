@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -14,11 +14,13 @@ from petset.api.errors import (
     forbidden_field,
     invalid_object,
     not_supported,
+    show,
 )
 from petset.apiserver.route import FALSE, TRUE
 from petset.base.http import Request
 
-MATCHES = ("Exact", "NotOlderThan")
+MATCHES = ("Exact", "NotOlderThan", "")
+ENCODING = "meta.k8s.io/v1"
 _NUMBER = re.compile(r"[-+]?[0-9]+")
 _DIGITS_MAX = 20
 _INT64 = range(-(2**63), 2**63)
@@ -62,7 +64,7 @@ class Token:
 
     def encode(self) -> str:
         """The token as clients carry it around."""
-        body = {"v": "meta.k8s.io/v1", "rv": self.revision, "start": self.start}
+        body = {"v": ENCODING, "rv": self.revision, "start": self.start}
         return base64.urlsafe_b64encode(orjson.dumps(body)).rstrip(b"=").decode()
 
 
@@ -70,19 +72,30 @@ def decode_token(text: str, prefix: str) -> Token:
     """The token behind `text`. Raises StatusError 400."""
     try:
         body = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        token = Token(int(body["rv"]), str(body["start"]))
-    except (binascii.Error, ValueError, KeyError, TypeError, OverflowError):
-        raise bad_request("continue key is not valid: the token cannot be decoded") from None
+        version = str(body.get("v", ""))
+        token = Token(int(body.get("rv", 0)), str(body.get("start", "")))
+    except (binascii.Error, ValueError, AttributeError, TypeError, OverflowError):
+        raise _bad_token(": the token cannot be decoded") from None
+    if version != ENCODING:
+        raise _bad_token(f": server does not recognize this encoded version {version}")
+    if not token.revision:
+        raise _bad_token(f": incorrect encoded start resourceVersion (version {version})")
+    if not token.start:
+        raise _bad_token(f": encoded start key empty (version {version})")
     if not token.start.startswith(prefix):
-        raise bad_request("continue key is not valid: it belongs to another list")
+        raise _bad_token(f": {token.start}")
     return token
+
+
+def _bad_token(why: str) -> StatusError:
+    return bad_request(f"invalid continue token: continue key is not valid{why}")
 
 
 def of_request(request: Request, *, watch: bool) -> Options:
     """The options of `request`. Raises StatusError 400 and 422."""
     initial_text = request.param("sendInitialEvents")
+    revision = request.param("resourceVersion")
     options = Options(
-        revision=_revision(request.param("resourceVersion")),
         match=request.param("resourceVersionMatch"),
         limit=_number(request, "limit"),
         token=request.param("continue"),
@@ -90,12 +103,12 @@ def of_request(request: Request, *, watch: bool) -> Options:
         bookmarks=boolean(request, "allowWatchBookmarks"),
         initial=boolean(request, "sendInitialEvents") if initial_text else None,
     )
-    faults = _watch_faults(options) if watch else _list_faults(options)
+    faults = _watch_faults(options) if watch else _list_faults(options, revision)
     if faults:
         raise invalid_object("meta.k8s.io", "ListOptions", "", faults)
-    if not watch and options.token and options.revision:
+    if not watch and options.token and revision not in ("", "0"):
         raise bad_request("specifying resource version is not allowed when using continue")
-    return options
+    return replace(options, revision=parse_revision(revision)) if revision else options
 
 
 def boolean(request: Request, name: str) -> bool:
@@ -124,25 +137,32 @@ def integer(text: str, where: str = "") -> int:
     return int(text)
 
 
-def _revision(text: str) -> int | None:
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit()) or len(text) > _DIGITS_MAX or int(text) > _UINT64:
-        raise bad_request(f'Invalid value: "{text}": resourceVersion must be a number')
+def parse_revision(text: str) -> int:
+    """A resourceVersion as Go's ParseUint reads it. Raises StatusError 400."""
+    why = ""
+    if not (text.isascii() and text.isdigit()):
+        why = "invalid syntax"
+    elif len(text) > _DIGITS_MAX or int(text) > _UINT64:
+        why = "value out of range"
+    if why:
+        value = f"Invalid value: {show(text)}"
+        parsing = f"strconv.ParseUint: parsing {show(text)}: {why}"
+        raise bad_request(f"invalid resource version: resourceVersion: {value}: {parsing}")
     return int(text)
 
 
-def _list_faults(options: Options) -> list[FieldError]:
-    faults = []
+def _list_faults(options: Options, revision: str) -> list[FieldError]:
+    faults = _match_faults(options, revision) if options.match else []
     if options.initial is not None:
-        faults.append(
-            forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list")
-        )
-    match = options.match
-    if not match:
-        return faults
-    path = "resourceVersionMatch"
-    if options.revision is None:
+        why = "sendInitialEvents is forbidden for list"
+        faults.append(forbidden_field("sendInitialEvents", why))
+    return faults
+
+
+def _match_faults(options: Options, revision: str) -> list[FieldError]:
+    faults = []
+    match, path = options.match, "resourceVersionMatch"
+    if not revision:
         why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
         faults.append(forbidden_field(path, why))
     if options.token:
@@ -150,26 +170,26 @@ def _list_faults(options: Options) -> list[FieldError]:
         faults.append(forbidden_field(path, why))
     if match not in MATCHES:
         faults.append(not_supported(path, match, MATCHES))
-    if match == "Exact" and options.revision == 0:
+    if match == "Exact" and revision == "0":
         why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
         faults.append(forbidden_field(path, why))
     return faults
 
 
 def _watch_faults(options: Options) -> list[FieldError]:
-    path = "resourceVersionMatch"
-    if options.initial is None:
-        if options.match:
-            why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-            return [forbidden_field(path, why)]
-        return []
-    if options.match != "NotOlderThan":
+    path, match, faults = "resourceVersionMatch", options.match, []
+    if options.initial is not None and match != "NotOlderThan":
         why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        return [forbidden_field(path, why)]
-    if options.initial and not options.bookmarks:
-        why = "sendInitialEvents requires setting allowWatchBookmarks to true"
-        return [forbidden_field("allowWatchBookmarks", why)]
-    return []
+        faults.append(forbidden_field(path, why))
+    if match and options.initial is None:
+        why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        faults.append(forbidden_field(path, why))
+    if match and match != "NotOlderThan":
+        faults.append(not_supported(path, match, ("NotOlderThan",)))
+    if match and options.token:
+        why = "resourceVersionMatch is forbidden when continue is provided"
+        faults.append(forbidden_field(path, why))
+    return faults
 
 
 def too_large(wanted: int, current: int) -> StatusError:

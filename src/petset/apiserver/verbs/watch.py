@@ -197,7 +197,7 @@ class Session:
             await watcher.writer.drain()
             await asyncio.sleep(0)
         watcher.position = snapshot.revision
-        if self._options.initial:
+        if self._options.initial and self._options.bookmarks:
             line = encoder.bookmark(snapshot.revision, fresh=watcher.fresh, end=True)
             watcher.writer.write(line)
             watcher.fresh = False
