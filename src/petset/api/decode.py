@@ -50,13 +50,40 @@ def parse_body(
 
 
 def parse_json(data: bytes) -> Any:
-    """Any JSON value (a JSON patch is a list). Raises StatusError 400."""
+    """Any JSON value. Raises StatusError 400."""
+    try:
+        return _parse(data)
+    except ValueError as error:
+        raise _malformed(str(error)) from None
+
+
+def parse_patch(data: bytes, go_type: str, *, duplicates: bool) -> tuple[Any, list[str]]:
+    """The list or object in a patch's body and its duplicate fields, those only if asked for.
+
+    `go_type` is what it stands for in Go, as errors call it; null is an empty one. Raises
+    ValueError.
+    """
+    value = _parse(data)
+    many = go_type.startswith("[]")
+    if value is None:
+        return ([] if many else {}), []
+    if type(value) is not (list if many else dict):
+        raise ValueError(f"json: cannot unmarshal {_word(value)} into Go value of type {go_type}")
+    for element in value if many else ():
+        if type(element) is not dict:
+            inner = f"{_word(element)} into Go value of type {go_type.removeprefix('[]')}"
+            raise ValueError(f"json: cannot unmarshal {inner}")
+    return value, _duplicates(data) if duplicates and _may_repeat(data, value) else []
+
+
+def _parse(data: bytes) -> Any:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise _malformed(error.msg if data.strip() else "unexpected end of JSON input") from None
+        ends = not data.strip() or error.msg.startswith("unexpected end")
+        raise ValueError("unexpected end of JSON input" if ends else error.msg) from None
     if data.count(b"[") + data.count(b"{") > DEPTH_MAX and is_deep(value):
-        raise _malformed(f"nested deeper than {DEPTH_MAX} levels")
+        raise ValueError(f"nested deeper than {DEPTH_MAX} levels")
     return value
 
 

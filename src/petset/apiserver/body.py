@@ -1,10 +1,9 @@
 """Bodies of requests: from bytes to objects of the kind that the URL stands for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from petset.api import decode, protobuf
-from petset.api.decode import Findings
 from petset.api.errors import (
     bad_request,
     invalid,
@@ -63,22 +62,27 @@ def expect_kind(obj: MutableObj, kind: Resource) -> None:
     obj["kind"], obj["apiVersion"] = kind.kind, kind.api_version
 
 
-def read_patched(call: Call, kind: Resource, patched: Obj, patch_text: str) -> MutableObj:
-    """The result of a patch, checked and pruned like a body. Raises StatusError 422."""
+def read_patched(
+    call: Call, kind: Resource, patched: Obj, patch_text: str, told: Sequence[str] = ()
+) -> MutableObj:
+    """The result of a patch, checked and pruned like a body. Raises StatusError 422.
+
+    `told` are texts about the patch itself, to be judged as unknown fields are.
+    """
     found = decode.check(kind.schema, patched)
     if found.errors:
         raise _bad_patch(kind, patched, patch_text, found.errors[0][1])
-    if found.unknown:
-        _judge_unknown(call, kind, patched, patch_text, found)
+    if found.unknown or told:
+        texts = [*told, *decode.strict_texts(found.unknown, ())]
+        _judge_texts(call, kind, patched, patch_text, texts)
     obj = prune(kind.schema, patched)
     expect_kind(obj, kind)
     return obj
 
 
-def _judge_unknown(
-    call: Call, kind: Resource, patched: Obj, patch_text: str, found: Findings
+def _judge_texts(
+    call: Call, kind: Resource, patched: Obj, patch_text: str, texts: Sequence[str]
 ) -> None:
-    texts = decode.strict_texts(found.unknown, ())
     if call.validation == "Strict":
         why = f"strict decoding error: {', '.join(texts)}"
         raise _bad_patch(kind, patched, patch_text, why)

@@ -132,12 +132,14 @@ def of_request(request: Request, resource: Resource, behaviour: Behaviour, name:
 def _reader(path: str, resource: Resource, behaviour: Behaviour) -> Reader:
     if path == "metadata.name":
         return name_of
-    if path == "metadata.namespace" and resource.namespaced:
+    if path == "metadata.namespace" and (resource.namespaced or not behaviour.fields):
         return namespace_of
     reader = behaviour.fields.get(path)
     if reader is not None:
         return reader
-    if behaviour.fields and not resource.group:
+    if resource.id == "jobs.batch":
+        raise bad_request(f'field label "{path}" not supported for Job')
+    if behaviour.fields:
         raise bad_request(f"field label not supported: {path}")
-    known = '"metadata.name"' + (', "metadata.namespace"' if resource.namespaced else "")
+    known = '"metadata.name", "metadata.namespace"'
     raise bad_request(f'"{path}" is not a known field selector: only {known}')

@@ -52,21 +52,34 @@ def patch_type(call: Call) -> str:
 def reader(call: Call, kind: Resource, media: str = "") -> Change:
     """The patch in the body as a function from an object to the patched one, checked."""
     media = media or patch_type(call)
-    given = decode.parse_json(call.request.body)
-    if media != JSON_PATCH and not isinstance(given, dict):
-        raise bad_request("the patch has to be a JSON object")
+    given, twice = _read(call, media)
     text = call.request.body.decode(errors="replace")
 
     apart = b"managedFields" not in call.request.body and b"\\u" not in call.request.body
 
     def change(old: MutableObj) -> MutableObj:
         entries = old["metadata"].pop("managedFields", None) if apart else None
-        new = body.read_patched(call, kind, _apply(old, given, media, kind), text)
+        new = body.read_patched(call, kind, _apply(old, given, media, kind), text, twice)
         if entries and isinstance(new.get("metadata"), dict):
             new["metadata"]["managedFields"] = entries
         return new
 
     return change
+
+
+def _read(call: Call, media: str) -> tuple[Any, list[str]]:
+    """The patch in the body, and texts about its duplicate fields. Raises StatusError 400."""
+    raw, many = call.request.body, media == JSON_PATCH
+    go_type = "[]handlers.jsonPatchOp" if many else "map[string]interface {}"
+    if media == MERGE and raw.strip() == b"null":
+        raise bad_request("Invalid JSON Patch")
+    try:
+        given, twice = decode.parse_patch(raw, go_type, duplicates=call.validation != "Ignore")
+    except ValueError as error:
+        where = "" if media == STRATEGIC else "error decoding patch: "
+        raise bad_request(f"{where}{error}") from None
+    texts = decode.strict_texts((), twice)
+    return given, [f"json patch {text}" for text in texts] if many else texts
 
 
 def _apply(old: MutableObj, given: Any, media: str, kind: Resource) -> MutableObj:
