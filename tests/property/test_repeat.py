@@ -30,7 +30,9 @@ LINES = st.sampled_from(
 )
 BLOCKS = st.lists(LINES, max_size=5).map(lambda lines: b"\r\n".join([b"", *lines, b"", b""]))
 TAILS = st.sampled_from([b"", b"", b"", b"\r\n", b"abc", b"0\r\n\r\n", b"GET /b HTTP/1.1\r\n"])
-METHODS = st.sampled_from([b"GET", b"GET", b"GET", b"HEAD", b"POST", b"get", b"\r\nGET", b"GET "])
+METHODS = st.sampled_from(
+    [b"GET", b"GET", b"GET", b"HEAD", b"POST", b"POST", b"get", b"\r\nGET", b"GET "]
+)
 PATHS = st.one_of(
     st.sampled_from([b"/", b"/a?b=c", b"/%41", b"/%zz", b"*", b"http://h/a", b"//h/a", b"/a#b"]),
     st.text("abZ09/._~:@!$&'()*+,;=-?%#<> \x00\x7f\u00e9", max_size=12).map(
@@ -40,6 +42,8 @@ PATHS = st.one_of(
 )
 VERSIONS = st.sampled_from([b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"http/1.1"])
 HEADS = st.tuples(METHODS, PATHS, VERSIONS).map(b" ".join)
+
+POSTED = b"\r\nHost: h\r\nContent-Length: 3\r\n\r\n"
 
 
 def parsed(data: bytes) -> tuple[Incoming | None, bool]:
@@ -53,6 +57,8 @@ def parsed(data: bytes) -> tuple[Incoming | None, bool]:
 
 @given(HEADS, HEADS, BLOCKS, BLOCKS, TAILS)
 @example(b"GET /a HTTP/1.1", b"GET /b HTTP/1.1", b"\r\nHost: h\r\n\r\n", b"", b"")
+@example(b"POST /a HTTP/1.1", b"POST /b HTTP/1.1", POSTED, b"", b"abc")
+@example(b"POST /a HTTP/1.1", b"POST /b HTTP/1.1", POSTED, POSTED, b"abc")
 def test_a_repeated_request_is_what_the_parser_reads(
     first: bytes, second: bytes, block: bytes, other: bytes, tail: bytes
 ) -> None:
@@ -102,3 +108,20 @@ def test_requests_with_the_same_lines_share_notes_and_others_do_not() -> None:
         assert first.notes is second.notes
         first.notes["seen"] = True
     assert repeats.request(b"GET /a" + one) is None
+
+
+def test_posts_with_the_same_lines_are_recognised_whatever_their_bodies() -> None:
+    repeats = Repeats()
+    longer = b"\r\nHost: h\r\nContent-Length: 4\r\n\r\n"
+    for block, body in ((POSTED, b"abc"), (longer, b"abcd")):
+        data = b"POST /a HTTP/1.1" + block + body
+        before, _ = parsed(data)
+        assert before is not None
+        repeats.learn(data, before)
+    for block, body in ((POSTED, b"xyz"), (longer, b"\r\n\r\n"), (POSTED, b"   ")):
+        found = repeats.request(b"POST /b HTTP/1.1" + block + body)
+        assert found is not None
+        assert (found.method, found.path, found.body) == ("POST", "/b", body)
+    assert repeats.request(b"POST /b HTTP/1.1" + POSTED + b"ab") is None
+    assert repeats.request(b"POST /b HTTP/1.1" + POSTED + b"abcd") is None
+    assert repeats.request(b"GET /b HTTP/1.1" + POSTED + b"abc") is None

@@ -24,9 +24,10 @@ from petset.apiserver.overtime import Overtime
 from petset.apiserver.public import Public
 from petset.apiserver.route import NotFoundPathError, Route, is_true, resolve
 from petset.apiserver.serviceip import SERVICES, ServiceAllocator
+from petset.apiserver.soon import Creates
 from petset.apiserver.view import View
 from petset.base.clock import Clock
-from petset.base.http import AtOnce, Headers, Identity, Reply, Request, Response, Upgrade
+from petset.base.http import Headers, Identity, Later, Reply, Request, Response, Upgrade
 from petset.base.ids import Ids
 from petset.store.types import CompactedError, ConflictError, Store, StoreError, UnavailableError
 
@@ -55,7 +56,6 @@ class App:
             port-forward answer that there are no credentials.
 
     Attributes:
-        at_once: answers what needs no waiting, for edges; the same as `dispatch` would.
 
     Use: `await start()`, serve `dispatch` with `base.edge.serve` or in process, `await close()`.
     """
@@ -78,7 +78,8 @@ class App:
         self.metrics = Metrics(store, hub)
         self._health = {name: Health(name) for name in ("healthz", "livez", "readyz")}
         self._public = Public(self.config, clock, self._health, self.metrics)
-        self.at_once: AtOnce = Glance(store, self.metrics, self._dress).answer
+        self._glance = Glance(store, self.metrics, self._dress).answer
+        self._creates = Creates(self._backend, self.metrics, self._dress, failure).answer
         self._audit_prefix = ids.uid()[:24]
         self._audit_count = 0
         self._overtime = Overtime()
@@ -118,6 +119,12 @@ class App:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+
+    def at_once(self, request: Request) -> Response | Later | None:
+        """Answer what needs no task, for edges (`base.http.AtOnce`): the same as `dispatch`."""
+        if request.method == "GET":
+            return self._glance(request)
+        return self._creates(request) if request.method == "POST" else None
 
     async def dispatch(self, request: Request) -> Reply:
         """Answer one request. Never raises but for cancellation."""

@@ -40,7 +40,7 @@ class Glance:
         """The object that `request` asks for, or None where that is not so simple."""
         started = time.perf_counter()
         found = _target(request.path)
-        identity = _plain_reader(request)
+        identity = plain_reader(request)
         if found is None or identity is None or request.query:
             return None
         route, key = found
@@ -70,7 +70,7 @@ def _target(path: str) -> tuple[Route, str] | None:
     return (route, route.key) if plain else None
 
 
-def _plain_reader(request: Request) -> Identity | None:
+def plain_reader(request: Request) -> Identity | None:
     """Who asks, if it is known and wants plain JSON as it is stored."""
     notes = request.notes
     if notes is None:

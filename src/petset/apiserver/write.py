@@ -26,7 +26,7 @@ from petset.apiserver import objects, ownership
 from petset.apiserver.admission import chain, unsupported
 from petset.apiserver.call import Call
 from petset.apiserver.objects import Change
-from petset.store.types import ConflictError, Item
+from petset.store.types import ConflictError, Done, Item
 
 NAME_TRIES = 8
 WRITE_TRIES = 16
@@ -82,6 +82,24 @@ async def create(call: Call, obj: MutableObj, entries: Entries | None = None) ->
 
     `entries` are its managedFields if an apply has made them.
     """
+    _prepare_new(call, obj, entries)
+    try:
+        return await _put_new(call, obj)
+    except ConflictError as error:
+        raise _exists(call, obj, error) from None
+
+
+def put_soon(call: Call, obj: MutableObj, done: Done) -> None:
+    """`create` without waiting, of what is no Service and no dry run.
+
+    Raises ConflictError where there is such an object.
+    """
+    _prepare_new(call, obj, None)
+    call.backend.store.put_soon(_key(call, obj), objects.maker(obj), done, expect=0)
+
+
+def _prepare_new(call: Call, obj: MutableObj, entries: Entries | None) -> None:
+    """Make `obj` what is stored, but for its revision. Raises StatusError."""
     sent = (obj.get("metadata") or {}).get("managedFields")
     _own_metadata(call, obj)
     _give_name(call, obj)
@@ -98,10 +116,6 @@ async def create(call: Call, obj: MutableObj, entries: Entries | None = None) ->
         obj["metadata"]["generation"] = 1
     ownership.put(obj, entries)
     _check_new(call, obj, attrs, ownership.faults(call, sent))
-    try:
-        return await _put_new(call, obj)
-    except ConflictError as error:
-        raise _exists(call, obj, error) from None
 
 
 def _give_name(call: Call, obj: MutableObj) -> None:

@@ -5,10 +5,12 @@ Invariant: a write never blocks, and never raises because the peer is gone.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 HIGH_WATER = 256 * 1024
 """Bytes waiting in one direction before that direction is held back."""
+PIECE_BYTES = 64 * 1024
+"""Pieces of a body are joined up to this size before they are written."""
 
 
 class Gate:
@@ -76,6 +78,30 @@ def close_within(transport: asyncio.Transport, seconds: float) -> None:
     transport.close()
     if transport.get_write_buffer_size():
         asyncio.get_running_loop().call_later(seconds, transport.abort)
+
+
+async def write_pieces(
+    transport: asyncio.Transport, pieces: Sequence[bytes], drain: Callable[[], Awaitable[None]]
+) -> None:
+    """Write a body in pieces of about `PIECE_BYTES`, each when `drain` has seen the last one off.
+
+    Ends early where the transport closes.
+    """
+    batch: list[bytes | memoryview] = []
+    size = 0
+    for piece in pieces:
+        for part in cut(piece, PIECE_BYTES):
+            batch.append(part)
+            size += len(part)
+            if size >= PIECE_BYTES:
+                transport.write(b"".join(batch))
+                batch.clear()
+                size = 0
+                await drain()
+                if transport.is_closing():
+                    return
+    if batch:
+        transport.write(b"".join(batch))
 
 
 def cut(data: bytes, size: int) -> Sequence[bytes | memoryview]:

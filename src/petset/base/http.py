@@ -165,5 +165,17 @@ Reply = Response | Stream | Upgrade
 Handler = Callable[[Request], Awaitable[Reply]]
 """Answers one request. Raising (but `CutError`) is a bug: the edge then answers 500 and logs."""
 
-AtOnce = Callable[[Request], Response | None]
-"""Answers a GET with notes whose answer is there without waiting; None: ask the `Handler`."""
+
+class Later:
+    """An answer that will come without a task of its own.
+
+    Attributes:
+        take: told the answer, once, in a later turn of the loop; who gets a Later sets it.
+    """
+
+    __slots__ = ("take",)
+    take: Callable[[Response], None]
+
+
+AtOnce = Callable[[Request], Response | Later | None]
+"""Answers a GET or POST with notes, now or later, without a task; None: ask the `Handler`."""

@@ -5,14 +5,24 @@ Invariant: at most one request of a connection is being answered; the others wai
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
 
-from petset.base.duplex import HIGH_WATER, Gate, RawDuplex, StreamWriter, close_within, cut
+from petset.base.deadline import Deadline
+from petset.base.duplex import (
+    HIGH_WATER,
+    PIECE_BYTES,
+    Gate,
+    RawDuplex,
+    StreamWriter,
+    close_within,
+    write_pieces,
+)
 from petset.base.http import (
     AtOnce,
     CutError,
     Handler,
+    Later,
     Reply,
     Request,
     Response,
@@ -22,17 +32,13 @@ from petset.base.http import (
 from petset.base.intake import Incoming, Intake, Limits, Refusal, Stage
 from petset.base.peer import peer_certificate, remote
 from petset.base.repeat import Repeats
-from petset.base.wirehead import HeaderError, Heads, bodiless
+from petset.base.wirehead import HeaderError, Heads, bodiless, length_of
 
 log = logging.getLogger(__name__)
 
 OnRefuse = Callable[[int, str], Response]
 """Makes the answer to a request that the edge itself refuses: (status, words for people)."""
 
-PIECE_BYTES = 64 * 1024
-"""Pieces of a body are joined up to this size before they are written."""
-
-_FOREVER = float("inf")
 _NO_REQUEST = Request("", "")
 _FAIR = 64
 """Requests of one connection that are answered before other connections get a turn."""
@@ -69,8 +75,9 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._gate = Gate()
         self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._deadline = _FOREVER
+        self._awaits_later = False
+        self._deadline = Deadline(self._loop, self._expire)
+        self._linger: asyncio.TimerHandle | None = None
         self._reading_paused = False
         self._discarding = False
         self._ended = False
@@ -94,7 +101,7 @@ class Connection(asyncio.Protocol):
         self._owner.opened(self)
         if self._owner.closing:
             transport.close()
-        self._set_deadline(self._limits.head_s)
+        self._deadline.set(self._limits.head_s)
 
     def data_received(self, data: bytes) -> None:
         """From the transport."""
@@ -110,11 +117,11 @@ class Connection(asyncio.Protocol):
             self._keep_early(intake.early)
             intake.early = b""
         self._watch_stage(before)
-        if intake.ready and self._task is None:
+        if intake.ready and not self._busy:
             if before is Stage.IDLE and len(intake.ready) == 1:
                 self._learn(data, intake.ready[0])
             self._start_work()
-        elif intake.wants_continue and self._task is None:
+        elif intake.wants_continue and not self._busy:
             self._say_continue()
         if len(intake.ready) > self._limits.pipelined:
             self._pause_reading()
@@ -126,7 +133,7 @@ class Connection(asyncio.Protocol):
     def _answered_at_once(self, data: bytes) -> bool:
         """Whether `data` was a whole request of a known form, and its answer was there."""
         at_once = self._owner.at_once
-        if at_once is None or self._task is not None or self._intake.stage is not Stage.IDLE:
+        if at_once is None or self._busy or self._intake.stage is not Stage.IDLE:
             return False
         request = self._repeats.request(data)
         if request is None or self._owner.closing or self._transport.is_closing():
@@ -135,18 +142,49 @@ class Connection(asyncio.Protocol):
             reply = at_once(request)
             if reply is None:
                 return False
-            body = reply.body
-            assert isinstance(body, bytes)
-            head = self._head(reply, f"Content-Length: {len(body)}\r\n")
+            if isinstance(reply, Later):
+                reply.take = self._take
+                self._awaits_later = True
+                self._deadline.never()
+                return True
+            whole = self._whole(reply)
         except Exception:  # a bug costs the short way only: the handler is asked
             log.exception("%s %s failed at once", request.method, request.path)
             return False
-        self._transport.write(head + body)
+        self._transport.write(whole)
         if self._gate.paused:
             self._start_work()
         else:
-            self._set_deadline(self._limits.idle_s)
+            self._deadline.set(self._limits.idle_s)
         return True
+
+    def _whole(self, reply: Response, connection: str = "") -> bytes:
+        """An answer of one piece, head and all."""
+        body = reply.body
+        assert isinstance(body, bytes)
+        return self._head(reply, f"{connection}Content-Length: {len(body)}\r\n") + body
+
+    def _take(self, reply: Response) -> None:
+        """The answer that was to come is there."""
+        self._awaits_later = False
+        if self._transport.is_closing():
+            return
+        parting = self._owner.closing and not self._intake.ready
+        try:
+            whole = self._whole(reply, "Connection: close\r\n" if parting else "")
+        except HeaderError:
+            log.exception("an answer that came later")
+            whole = self._whole(self._owner.on_refuse(500, "internal error"))
+        self._transport.write(whole)
+        if self._intake.ready or self._gate.paused:
+            self._start_work()
+        else:
+            self._rest()
+
+    @property
+    def _busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self._task is not None or self._awaits_later
 
     def _keep_early(self, data: bytes) -> None:
         """Bytes behind the last message: kept for the next protocol, if there is to be one."""
@@ -164,9 +202,9 @@ class Connection(asyncio.Protocol):
         if self._streaming:
             self._gate.lose()
             self._cancel_stream()
-        if self._task is None or self._tls:
+        if not self._busy or self._tls:
             return False
-        self._deadline = _FOREVER
+        self._deadline.never()
         return True
 
     def pause_writing(self) -> None:
@@ -181,8 +219,9 @@ class Connection(asyncio.Protocol):
         """From the transport."""
         self._lost = True
         self._gate.lose()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadline.stop()
+        if self._linger is not None:
+            self._linger.cancel()
         self._cancel_stream()
         self._owner.lost(self)
 
@@ -195,9 +234,9 @@ class Connection(asyncio.Protocol):
 
     def wind_down(self) -> None:
         """Close when idle; end a stream; let a request in flight have its answer."""
-        if self._task is None:
+        if not self._busy:
             self._close()
-        elif self._raw is not None:
+        elif self._raw is not None and self._task is not None:
             self._task.cancel()
         else:
             self._cancel_stream()
@@ -225,39 +264,26 @@ class Connection(asyncio.Protocol):
         stage = self._intake.stage
         if stage is Stage.HEAD:
             if before is not Stage.HEAD:
-                self._set_deadline(self._limits.head_s)
+                self._deadline.set(self._limits.head_s)
         elif stage is Stage.BODY:
             if before is not Stage.BODY:
-                self._set_deadline(self._limits.body_s)
-        elif self._intake.ready or self._task is not None:
-            self._deadline = _FOREVER
-
-    def _set_deadline(self, delay_s: float) -> None:
-        self._deadline = self._loop.time() + delay_s
-        if self._timer is None or self._timer.when() > self._deadline:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = self._loop.call_at(self._deadline, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        if self._deadline == _FOREVER or self._transport.is_closing():
-            return
-        if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._on_timer)
-        elif self._reading_paused:
-            self._set_deadline(self._limits.body_s)
-        else:
-            self._expire()
+                self._deadline.set(self._limits.body_s)
+        elif self._intake.ready or self._busy:
+            self._deadline.never()
 
     def _expire(self) -> None:
+        if self._transport.is_closing():
+            return
+        if self._reading_paused:
+            self._deadline.set(self._limits.body_s)
+            return
         intake = self._intake
-        self._deadline = _FOREVER
+        self._deadline.never()
         if intake.stage in (Stage.HEAD, Stage.BODY):
             intake.refuse(Refusal(408, "the request took too long to arrive"))
-            if self._task is None:
+            if not self._busy:
                 self._start_work()
-        elif self._task is None:
+        elif not self._busy:
             self._close()
 
     # Reading.
@@ -318,7 +344,7 @@ class Connection(asyncio.Protocol):
         if self._intake.wants_continue:
             self._say_continue()
         if self._intake.stage is Stage.IDLE:
-            self._set_deadline(self._limits.idle_s)
+            self._deadline.set(self._limits.idle_s)
 
     async def _answer(self, incoming: Incoming) -> None:
         reply = await self._reply(incoming)
@@ -370,7 +396,9 @@ class Connection(asyncio.Protocol):
         body = reply.body
         framing = self._connection_line(incoming)
         if not bodiless(reply.status):
-            framing += f"Content-Length: {_length(reply, incoming)}\r\n"
+            framing += (
+                f"Content-Length: {length_of(reply, head=incoming.request.method == 'HEAD')}\r\n"
+            )
         head = self._head(reply, framing)
         if incoming.request.method == "HEAD" or bodiless(reply.status):
             body = b""
@@ -378,26 +406,10 @@ class Connection(asyncio.Protocol):
             self._transport.write(head + body)
         else:
             self._transport.write(head)
-            await self._send_pieces([body] if isinstance(body, bytes) else body)
+            pieces = [body] if isinstance(body, bytes) else body
+            await write_pieces(self._transport, pieces, self._drain_or_cut)
         if self._gate.paused:
             await self._drain_or_cut()
-
-    async def _send_pieces(self, pieces: Sequence[bytes]) -> None:
-        batch: list[bytes | memoryview] = []
-        size = 0
-        for piece in pieces:
-            for part in cut(piece, PIECE_BYTES):
-                batch.append(part)
-                size += len(part)
-                if size >= PIECE_BYTES:
-                    self._transport.write(b"".join(batch))
-                    batch.clear()
-                    size = 0
-                    await self._drain_or_cut()
-                    if self._transport.is_closing():
-                        return
-        if batch:
-            self._transport.write(b"".join(batch))
 
     async def _drain_or_cut(self) -> None:
         if not self._gate.paused:
@@ -461,14 +473,13 @@ class Connection(asyncio.Protocol):
         if not self._tls and self._transport.can_write_eof():
             self._transport.write_eof()
         self._resume_reading()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(self._limits.linger_s, self._transport.abort)
+        self._deadline.stop()
+        self._linger = self._loop.call_later(self._limits.linger_s, self._transport.abort)
 
     async def _switch(self, upgrade: Upgrade) -> None:
         transport = self._transport
         transport.write(upgrade.head or self._owner.heads.switch(upgrade.headers))
-        self._deadline = _FOREVER
+        self._deadline.never()
         raw = RawDuplex(transport, self._gate, b"".join(self._early), self._raw_lost)
         self._early.clear()
         self._raw = raw
@@ -486,13 +497,3 @@ class Connection(asyncio.Protocol):
 
     def _raw_lost(self) -> None:
         self._owner.lost(self)
-
-
-def _length(reply: Response, incoming: Incoming) -> int | str:
-    body = reply.body
-    size = len(body) if isinstance(body, bytes) else sum(map(len, body))
-    if size == 0 and incoming.request.method == "HEAD":
-        for name, value in reply.headers:
-            if name.lower() == "content-length" and value.isdecimal():
-                return value
-    return size

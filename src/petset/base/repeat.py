@@ -1,7 +1,8 @@
-"""Requests that differ from an earlier one of their connection in the path only.
+"""Requests that differ from an earlier one of their connection in path and body only.
 
-Clients send the same header lines with each request. Once the parser has taken a GET whole, the
-next one with the same lines, byte for byte, needs only its first line to be read.
+Clients send the same header lines with each request. Once the parser has taken a GET or a POST
+whole, the next one with the same lines, byte for byte, needs only its first line to be read. The
+length of a body is among the lines.
 
 Invariant: what is recognised here is what the parser would make of it: a header block means the
 same behind every request line that has this form, and everything else is left to the parser.
@@ -15,47 +16,86 @@ from petset.base.intake import Incoming
 
 BLOCK_BYTES_MAX = 4096
 PATH_BYTES_MAX = 1024
-_LINE = re.compile(rb"GET (/[A-Za-z0-9/._~:@!$&'()*+,;=-]*) HTTP/1\.1")
+POSTS_MAX = 8
+"""So many blocks of header lines of POSTs are remembered: they differ in the length of the body."""
+
+_LINE = re.compile(rb"(?:GET|POST) (/[A-Za-z0-9/._~:@!$&'()*+,;=-]*) HTTP/1\.1")
 
 
 class Repeats:
-    """What one connection remembers of its last GET."""
+    """What one connection remembers of its last GET and POSTs."""
 
-    __slots__ = ("_block", "_like")
+    __slots__ = ("_block", "_like", "_posts")
 
     def __init__(self) -> None:
         self._block: bytes | None = None
         self._like = Request("GET", "/")
+        self._posts: dict[bytes, tuple[Request, int]] = {}
 
     def learn(self, data: bytes, incoming: Incoming) -> None:
         """Remember the header lines in `data`: one whole read, which was nothing but `incoming`."""
         request = incoming.request
-        if not data.startswith(b"GET ") or request.body or incoming.upgrade:
+        if incoming.upgrade or not incoming.keep_alive or not incoming.chunked_ok:
+            return
+        if data.startswith(b"POST "):
+            self._learn_post(data, request)
+            return
+        if not data.startswith(b"GET ") or request.body:
             return
         block = bytes(data[data.find(b"\r\n") :])
-        if not incoming.keep_alive or not incoming.chunked_ok or len(block) > BLOCK_BYTES_MAX:
+        if len(block) > BLOCK_BYTES_MAX:
             return
         self._block = block
         self._like = replace(request, notes={})
 
+    def _learn_post(self, data: bytes, request: Request) -> None:
+        """Remember the header lines of a POST whose body has a length that they tell."""
+        headers, size = request.headers, len(request.body)
+        at = data.find(b"\r\n\r\n") + 4
+        block = bytes(data[data.find(b"\r\n") : at])
+        told = headers.get("content-length") == str(size) and "transfer-encoding" not in headers
+        if not told or "expect" in headers or data[at:] != request.body:
+            return
+        if len(block) > BLOCK_BYTES_MAX:
+            return
+        if len(self._posts) >= POSTS_MAX:
+            self._posts.clear()
+        self._posts[block] = (replace(request, body=b"", notes={}), size)
+
     def request(self, data: bytes) -> Request | None:
         """The request that `data` is as a whole, if it has the remembered header lines."""
+        if self._posts and data.startswith(b"POST "):
+            return self._post(data)
         if self._block is None or not data.startswith(b"GET "):
             return None
         end = data.find(b"\r\n")
         if data[end:] != self._block or end > PATH_BYTES_MAX:
             return None
-        line = _LINE.fullmatch(data, 0, end)
-        if line is None:
+        return _made(data, end, self._like, b"")
+
+    def _post(self, data: bytes) -> Request | None:
+        end = data.find(b"\r\n")
+        at = data.find(b"\r\n\r\n", end) + 4
+        found = self._posts.get(data[end:at])
+        if found is None or end > PATH_BYTES_MAX or len(data) - at != found[1]:
             return None
-        path, like = line[1].decode(), self._like
-        return Request(
-            "GET",
-            path,
-            (),
-            like.headers,
-            raw_target=path,
-            peer=like.peer,
-            remote=like.remote,
-            notes=like.notes,
-        )
+        return _made(data, end, found[0], data[at:])
+
+
+def _made(data: bytes, end: int, like: Request, body: bytes) -> Request | None:
+    """A request with the header lines of `like`; its first line is `data` up to `end`."""
+    line = _LINE.fullmatch(data, 0, end)
+    if line is None:
+        return None
+    path = line[1].decode()
+    return Request(
+        like.method,
+        path,
+        (),
+        like.headers,
+        body,
+        path,
+        like.peer,
+        remote=like.remote,
+        notes=like.notes,
+    )

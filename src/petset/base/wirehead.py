@@ -11,7 +11,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote
 
 from petset.base.clock import Clock
-from petset.base.http import Headers
+from petset.base.http import Headers, Response
 
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _KNOWN_MAX = 256
@@ -92,6 +92,17 @@ def header_line(name: str, value: str) -> str:
 def bodiless(status: int) -> bool:
     """Whether answers of this status never have a body (RFC 9110, 6.4.1)."""
     return status in (204, 304) or status < 200
+
+
+def length_of(reply: Response, *, head: bool) -> int | str:
+    """The Content-Length of an answer; `head`: to a HEAD, which may tell the length itself."""
+    body = reply.body
+    size = len(body) if isinstance(body, bytes) else sum(map(len, body))
+    if size == 0 and head:
+        for name, value in reply.headers:
+            if name.lower() == "content-length" and value.isdecimal():
+                return value
+    return size
 
 
 def split_target(target: str) -> tuple[str, Sequence[tuple[str, str]], str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from petset.base.http import PeerCertificate, Request, Response
+from petset.base.http import Later, PeerCertificate, Request, Response
 from tests.unit.apiserver.harness import MAPS, PODS, Server, configmap, node, pod, serving
 
 KUBECTL = {
@@ -54,6 +54,7 @@ async def both(server: Server, request: Request) -> tuple[Response | None, Respo
     quick = server.app.at_once(request)
     slow = await server.app.dispatch(request)
     assert isinstance(slow, Response)
+    assert not isinstance(quick, Later)
     return quick, slow
 
 
