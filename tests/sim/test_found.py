@@ -1,6 +1,7 @@
 """Bugs that histories have found, each as the shortest story that showed it."""
 
 import asyncio
+import copy
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from petset.client.transport import TransportError
 from petset.testing.breakable import BreakableWorld
 from petset.testing.clock import run_virtual
+from petset.testing.scenario import stateful_set
+from petset.testing.world import World
 
 
 def tell(story: Callable[[BreakableWorld], Awaitable[None]], **settings: Any) -> None:
@@ -51,3 +54,27 @@ def test_writes_and_those_that_change_nothing_are_durable_when_they_are_answered
         await asyncio.gather(*calls)
 
     tell(story, seed=seed, disk_s=0.5)
+
+
+def test_a_set_that_takes_over_pods_without_its_claims_rolls_them() -> None:
+    """Seed 4499: the pods' volumes are immutable, and the set tried to change them for ever."""
+
+    async def story() -> None:
+        async with World(nodes=1) as world:
+            service, with_claims = stateful_set("web", replicas=2)
+            bare = copy.deepcopy(with_claims)
+            del bare["spec"]["volumeClaimTemplates"]
+            for container in bare["spec"]["template"]["spec"]["containers"]:
+                container.pop("volumeMounts", None)
+            await world.apply(service)
+            await world.apply(bare)
+            await world.wait_for(lambda: world.ready("statefulsets.apps", "web"))
+            await world.client.delete("statefulsets.apps", "web", "default", propagation="Orphan")
+            await world.wait_for(lambda: world.get("statefulsets.apps", "web") is None)
+            await world.apply(with_claims)
+            await world.wait_for(lambda: len(world.names("persistentvolumeclaims")) == 2)
+            await world.wait_for(lambda: world.ready("statefulsets.apps", "web"))
+            volumes = [pod["spec"]["volumes"] for pod in world.objects("pods")]
+            assert all("persistentVolumeClaim" in mounted[0] for mounted in volumes)
+
+    run_virtual(story())

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from petset.api import meta
 from petset.api.meta import Obj
-from petset.controllers.statefulset import heal, identity, trouble
+from petset.controllers.statefulset import heal, identity, rollout, trouble
 from petset.controllers.statefulset.spec import Spec
 from petset.controllers.statefulset.trouble import Trouble
 from petset.controllers.statefulset.world import World, is_healthy
@@ -110,9 +110,11 @@ def _goal(world: World) -> Goal:
     update = identity.label_of(world.update)
     pods = [pod for _, pod in world.slots]
     known = [pod for pod in pods if pod is not None]
-    stale = [pod for pod in known if identity.revision_of(pod) != update]
+    stale = [pod for pod in known if rollout.is_outdated(world.spec, pod, update)]
     rolled = [pod for pod in pods[world.spec.partition :] if pod is not None]
-    done = [p for p in rolled if identity.revision_of(p) == update and is_healthy(world, p)]
+    done = [
+        p for p in rolled if not rollout.is_outdated(world.spec, p, update) and is_healthy(world, p)
+    ]
     grown = len(known) == len(pods) and not world.condemned
     available = sum(is_healthy(world, pod) for pod in known)
     wanted = max(0, len(pods) - world.spec.partition)

@@ -218,7 +218,7 @@ def _slot(world: World, pod: Obj | None, update: str) -> rollout.Slot:
     if pod is None:
         return rollout.Slot(stale=False, available=False, terminating=False)
     return rollout.Slot(
-        stale=identity.revision_of(pod) != update,
+        stale=rollout.is_outdated(world.spec, pod, update),
         available=is_healthy(world, pod),
         terminating=meta.is_deleting(pod) or podtemplate.is_finished(pod),
         primary=_is_primary(world.spec, pod),

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from petset.api.check import number_of
+from petset.api.meta import Obj
+from petset.controllers.statefulset import identity, storage
 from petset.controllers.statefulset.spec import Spec
 
 
@@ -55,6 +57,13 @@ def budget_of(spec: Spec) -> int:
             return max(1, spec.replicas * number_of(value[:-1]) // 100)
         value = int(value)
     return max(1, value)
+
+
+def is_outdated(spec: Spec, pod: Obj, update: str) -> bool:
+    """Whether the pod has another revision than `update` (a label), or lacks claims of its set."""
+    if identity.revision_of(pod) != update:
+        return True
+    return not storage.has_storage(spec, pod, identity.ordinal_of(pod))
 
 
 def victims(spec: Spec, slots: Sequence[Slot]) -> list[int]:

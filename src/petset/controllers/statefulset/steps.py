@@ -183,18 +183,18 @@ def _missing_claims(world: World, ordinal: int) -> list[Action]:
 
 
 def _repair(world: World, ordinal: int, pod: Obj) -> list[Action]:
+    """Give a pod its labels and its claims their owners.
+
+    A pod that lacks claims of its set (adopted from an earlier set without them) cannot get them:
+    a pod's volumes are immutable. It counts as out of date, and the roll-out replaces it.
+    """
     spec = world.spec
     found = _claim_owners(world, ordinal, pod, condemned=False)
-    patch: MutableObj = {}
-    if not identity.has_identity(spec, pod):
-        patch["metadata"] = {"labels": identity.identity_labels(spec, ordinal)}
-    if not storage.has_storage(spec, pod, ordinal):
-        present = (pod.get("spec") or {}).get("volumes") or ()
-        patch["spec"] = {"volumes": storage.volumes_for(spec, ordinal, present)}
-    if not patch:
+    if identity.has_identity(spec, pod):
         return found
     name = meta.name_of(pod)
-    write = Patch("pods", spec.namespace, name, patch, uid=meta.uid_of(pod))
+    labels: MutableObj = {"metadata": {"labels": identity.identity_labels(spec, ordinal)}}
+    write = Patch("pods", spec.namespace, name, labels, uid=meta.uid_of(pod))
     done = f"update Pod {name} in {_set(spec)} successful"
     failed = f"update Pod {name} in {_set(spec)} failed error: "
     told = Reported(
