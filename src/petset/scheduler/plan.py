@@ -222,12 +222,13 @@ def _kind_of(pod: PodInfo, world: World, checks: Sequence[tuple[str, Check]]) ->
 def _still_best(winners: Sequence[NodeInfo], best: NodeInfo, world: World) -> list[NodeInfo]:
     """Those of the other winners that are best for the next pods, too, one after the other.
 
-    Where there are zones a pod makes all of its zone worse: one node of each other zone is left.
+    Where there are several zones a pod makes all of its own worse: one node of each other is left.
     """
-    if not world.nodes.labelled[ZONE]:
+    own = best.labels.get(ZONE)
+    if not world.nodes.labelled[ZONE] or all(n.labels.get(ZONE) == own for n in world.nodes):
         return list(winners[:EQUALS_MAX])
     zones = {node.labels.get(ZONE): node for node in winners}
-    zones.pop(best.labels.get(ZONE), None)
+    zones.pop(own, None)
     return list(zones.values())[:EQUALS_MAX]
 
 
