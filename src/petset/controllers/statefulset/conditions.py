@@ -111,10 +111,9 @@ def _goal(world: World) -> Goal:
     pods = [pod for _, pod in world.slots]
     known = [pod for pod in pods if pod is not None]
     stale = [pod for pod in known if rollout.is_outdated(world.spec, pod, update)]
+    old = set(map(meta.uid_of, stale))
     rolled = [pod for pod in pods[world.spec.partition :] if pod is not None]
-    done = [
-        p for p in rolled if not rollout.is_outdated(world.spec, p, update) and is_healthy(world, p)
-    ]
+    done = [pod for pod in rolled if meta.uid_of(pod) not in old and is_healthy(world, pod)]
     grown = len(known) == len(pods) and not world.condemned
     available = sum(is_healthy(world, pod) for pod in known)
     wanted = max(0, len(pods) - world.spec.partition)

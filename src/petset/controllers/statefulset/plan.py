@@ -5,7 +5,7 @@ actions that are safe now are planned at once; what has to be waited for ends th
 change that ends the wait brings the next plan.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from petset.api import meta, selectors
@@ -150,12 +150,19 @@ def _world(
         slots=slots,
         condemned=tuple(by_ordinal[ordinal] for ordinal in condemned),
         claims=seen.claims,
-        occupied=frozenset(map(meta.name_of, seen.pods)) - frozenset(map(meta.name_of, pods)),
+        occupied=_occupied(seen.pods, pods),
         proven=heal.proven(resolved.listed),
         failures=seen.failures,
         troubles=troubles(spec, slots, seen.failures),
         healthy=healthy(spec, pods, now),
     )
+
+
+def _occupied(seen: Sequence[Obj], own: Sequence[Obj]) -> frozenset[str]:
+    """Names of the pods that are not the set's own."""
+    if len(seen) == len(own):
+        return frozenset()
+    return frozenset(map(meta.name_of, seen)) - frozenset(map(meta.name_of, own))
 
 
 def _sync(world: World, counted: Status) -> tuple[list[Action], Status]:
@@ -209,6 +216,9 @@ def _parallel(world: World, counted: Status) -> tuple[list[Action], Status]:
 
 def _victims(world: World) -> list[Obj]:
     update = identity.label_of(world.update)
+    known = (pod for _, pod in world.slots if pod is not None)
+    if not any(rollout.is_outdated(world.spec, pod, update) for pod in known):
+        return []
     slots = [_slot(world, pod, update) for _, pod in world.slots]
     pods = [pod for _, pod in world.slots]
     return [pod for i in rollout.victims(world.spec, slots) if (pod := pods[i]) is not None]
@@ -233,6 +243,8 @@ def _is_primary(spec: Spec, pod: Obj) -> bool:
 
 
 def _truncation(spec: Spec, resolved: Resolved, pods: Iterable[Obj]) -> list[Action]:
+    if len(resolved.listed) <= spec.history_limit:
+        return []
     live = {meta.name_of(resolved.current), meta.name_of(resolved.update)}
     used = {identity.revision_of(pod) for pod in pods}
     live |= {meta.name_of(r) for r in resolved.listed if identity.label_of(r) in used}
@@ -248,7 +260,8 @@ def _next_look(world: World, pods: Iterable[Obj]) -> float | None:
     That is: a Ready pod has been so for long enough, one has taken too long, or a failed one has
     been kept for long enough.
     """
-    ready = (podtemplate.available_at(pod, world.spec.min_ready_s) for pod in pods)
+    min_ready_s = world.spec.min_ready_s
+    ready = (podtemplate.available_at(pod, min_ready_s) for pod in (pods if min_ready_s else ()))
     times = [at - world.now for at in ready if at is not None and at > world.now]
     times += steps.kept_for(world)
     if (late := conditions.next_look(world)) is not None:

@@ -70,6 +70,8 @@ def with_claims(spec: Spec, pod: MutableObj, ordinal: int) -> MutableObj:
 
 def has_storage(spec: Spec, pod: Obj, ordinal: int) -> bool:
     """Whether the pod mounts the claims of its ordinal."""
+    if not spec.claim_templates:
+        return True
     present = {
         v.get("name"): (v.get("persistentVolumeClaim") or {}).get("claimName")
         for v in (pod.get("spec") or {}).get("volumes") or ()
