@@ -11,6 +11,7 @@ from petset.api import podrequests
 from petset.api.meta import Obj, labels_of, name_of
 from petset.api.nodeselector import node_allowed
 from petset.api.podrequests import Amounts
+from petset.api.tolerations import tolerated
 from petset.node import podspec
 from petset.node.seen import Verdict
 
@@ -46,7 +47,8 @@ def refusal(pod: Obj, node: Obj, used: Amounts) -> Verdict | None:
     if not node_allowed(spec, labels_of(node), name_of(node)):
         reason = "node(s) didn't match Pod's node affinity/selector"
         return _predicate("NodeAffinity", reason)
-    if any(not _is_tolerated(taint, spec) for taint in _evicting(node)):
+    tolerations = spec.get("tolerations") or ()
+    if not all(tolerated(taint, tolerations) for taint in _evicting(node)):
         reason = "node(s) had taints that the pod didn't tolerate"
         return _predicate("TaintToleration", reason)
     return None
@@ -87,18 +89,6 @@ def _in_order(requests: Amounts) -> Mapping[str, int]:
 def _evicting(node: Obj) -> list[Obj]:
     taints = (node.get("spec") or {}).get("taints") or ()
     return [taint for taint in taints if taint.get("effect") == "NoExecute"]
-
-
-def _is_tolerated(taint: Obj, spec: Obj) -> bool:
-    for toleration in spec.get("tolerations") or ():
-        effect, key = toleration.get("effect"), toleration.get("key")
-        if effect not in (None, "", taint["effect"]) or key not in (None, "", taint.get("key")):
-            continue
-        if toleration.get("operator") == "Exists":
-            return True
-        if key and (toleration.get("value") or "") == (taint.get("value") or ""):
-            return True
-    return False
 
 
 def _predicate(name: str, why: str) -> Verdict:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from petset.api import meta
 from petset.api.meta import MutableObj, Obj
+from petset.api.tolerations import tolerates
 from petset.controllers.nodelife.disruption import Word
 
 NOT_READY = "node.kubernetes.io/not-ready"
@@ -77,18 +78,6 @@ def evicted_at(pod: Obj, node_taints: Iterable[Obj], now: float) -> float | None
         if limits:
             times.append((now if since is None else since) + max(0.0, min(limits)))
     return min(times, default=None)
-
-
-def tolerates(toleration: Obj, taint: Obj) -> bool:
-    """Whether one toleration covers one taint."""
-    if toleration.get("effect") not in (None, "", taint.get("effect")):
-        return False
-    key, operator = toleration.get("key") or "", toleration.get("operator") or "Equal"
-    if key and key != taint.get("key"):
-        return False
-    if operator == "Exists":
-        return True
-    return bool(key) and (toleration.get("value") or "") == (taint.get("value") or "")
 
 
 def _pair(taint: Obj) -> tuple[str, str]:

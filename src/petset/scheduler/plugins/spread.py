@@ -14,8 +14,8 @@ from petset.api import meta
 from petset.api.meta import Obj
 from petset.api.nodeselector import node_allowed, picks_nodes
 from petset.api.selectors import NOTHING, LabelSelector
+from petset.api.tolerations import tolerated
 from petset.scheduler.plugins.labels import joined
-from petset.scheduler.plugins.taints import tolerated
 from petset.scheduler.plugins.types import (
     HOSTNAME,
     ZONE,

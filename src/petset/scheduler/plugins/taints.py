@@ -1,43 +1,12 @@
 """Taints keep pods away that do not tolerate them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from petset.api.meta import Obj
+from petset.api.tolerations import tolerated
 from petset.scheduler.plugins.types import Check, NodeInfo, PodInfo, Scores, World, scaled
 
 REASON = "node(s) had untolerated taint(s)"
-
-
-def tolerates(toleration: Obj, taint: Obj) -> bool:
-    """Whether one toleration covers `taint`: effect, key and value, by its operator."""
-    if toleration.get("effect") and toleration["effect"] != taint.get("effect"):
-        return False
-    if toleration.get("key") and toleration["key"] != taint.get("key"):
-        return False
-    operator = toleration.get("operator") or "Equal"
-    ours, theirs = toleration.get("value") or "", taint.get("value") or ""
-    match operator:
-        case "Exists":
-            return True
-        case "Equal":
-            return bool(ours == theirs)
-        case "Lt" | "Gt":
-            return _compares(operator, theirs, ours)
-        case _:
-            return False
-
-
-def _compares(operator: str, theirs: str, ours: str) -> bool:
-    try:
-        taint, limit = int(theirs), int(ours)
-    except ValueError:
-        return False
-    return taint < limit if operator == "Lt" else taint > limit
-
-
-def tolerated(taint: Obj, tolerations: Iterable[Obj]) -> bool:
-    """Whether any of `tolerations` covers `taint`."""
-    return any(tolerates(t, taint) for t in tolerations)
+SOFT = "PreferNoSchedule"
 
 
 def prepare(pod: PodInfo, world: World) -> Check | None:
@@ -69,6 +38,3 @@ def score(pod: PodInfo, world: World, nodes: Sequence[NodeInfo]) -> Scores | Non
         for node in nodes
     ]
     return scaled(raw, reverse=True) if any(raw) else None
-
-
-SOFT = "PreferNoSchedule"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from petset.scheduler.plugins.taints import tolerated
+from petset.api.tolerations import tolerated
 from petset.scheduler.plugins.types import Check, NodeInfo, PodInfo, World
 
 REASON = "node(s) were unschedulable"
