@@ -86,6 +86,9 @@ def dns_label(value: str) -> list[str]:
     return faults
 
 
+_namespace = _remembered(dns_label)
+
+
 def dns_subdomain(value: str) -> list[str]:
     """RFC 1123 subdomain: labels joined by dots, at most 253."""
     faults = _longer_than(253, value)
@@ -316,7 +319,7 @@ def _metadata(meta: Obj, namespaced: bool, rule: str) -> Faults:
     yield from _name(meta, rule)
     namespace = meta.get("namespace")
     if namespaced:
-        yield from check.needed("metadata.namespace", namespace, dns_label)
+        yield from check.needed("metadata.namespace", namespace, _namespace)
     elif namespace:
         yield forbidden_field("metadata.namespace", "not allowed on this type")
     yield from check.non_negative("metadata.generation", meta.get("generation"))

@@ -63,7 +63,11 @@ class History:
         for event in events:
             self._order.append(event)
             self._bytes += size_of(event)
-            self._runs.setdefault(resource_of(event.key), _Run()).events.append(event)
+            resource = resource_of(event.key)
+            run = self._runs.get(resource)
+            if run is None:
+                run = self._runs[resource] = _Run()
+            run.events.append(event)
         if events:
             self._times.append((now, events[-1].revision))
         self._trim(now)

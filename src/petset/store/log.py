@@ -9,7 +9,7 @@ Invariant: who is cancelled while waiting for a write does not undo it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -284,11 +284,8 @@ class Log:
         self._compaction.wrote(len(events))
         if self._waiters:
             self._wake(None)
-        with ExitStack() as stack:  # runs every call, whatever one of them raises
-            for call in reversed(self._hub.publish(events)):
-                stack.callback(call)
-            for write in reversed(batch):
-                stack.callback(write.done, write.item)
+        calls = self._hub.publish(events)
+        _tell(iter([(write.done, write.item) for write in batch]), calls)
 
     def _take_back(self, batch: Sequence[_Write], error: BaseException) -> None:
         lost = [*batch, *self._pending]
@@ -296,9 +293,7 @@ class Log:
         self._head = {}
         self._next = self._revision + 1
         self._wake(UnavailableError(str(error)))
-        with ExitStack() as stack:
-            for write in reversed(lost):
-                stack.callback(write.done, UnavailableError(str(error)))
+        _tell(iter([(write.done, UnavailableError(str(error))) for write in lost]))
         if not isinstance(error, DriverError):
             raise error
 
@@ -353,6 +348,25 @@ def _settle(future: "asyncio.Future[Item]", outcome: Item | UnavailableError) ->
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
+
+
+def _tell(
+    outcomes: Iterator[tuple[Done, Item | UnavailableError]],
+    calls: Sequence[Callable[[], None]] = (),
+) -> None:
+    """Tell writers, then run `calls`: all of them, whatever one of them raises."""
+    fine = False
+    try:
+        for done, outcome in outcomes:
+            done(outcome)
+        fine = True
+    finally:
+        if not fine:
+            _tell(outcomes, calls)
+        else:
+            with ExitStack() as stack:
+                for call in reversed(calls):
+                    stack.callback(call)
 
 
 def _raise(error: BaseException | None) -> None:

@@ -1,7 +1,7 @@
 """What admission plugins are told, and what they look like."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from petset.api.meta import MutableObj, Obj
 from petset.api.resource import Resource
@@ -12,8 +12,7 @@ from petset.base.http import Identity
 CREATE, UPDATE, DELETE = "CREATE", "UPDATE", "DELETE"
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(NamedTuple):
     """What a plugin is told of a request.
 
     Attributes:

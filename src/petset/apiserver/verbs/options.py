@@ -33,6 +33,9 @@ def read_write_options(call: Call, kind: str, *, applies: bool = False) -> None:
     StatusError 422 for values that do not exist.
     """
     request = call.request
+    if not request.query and not applies:
+        call.manager = _of_agent(call.agent)
+        return
     faults = _dry_run_faults(request.params("dryRun"))
     call.dry_run = bool(request.param("dryRun"))
     call.validation = request.param("fieldValidation") or "Warn"
