@@ -91,10 +91,10 @@ def _retain_keys(merged: MutableObj, patch: Obj) -> None:
     if keep is None:
         return
     if not isinstance(keep, list):
-        raise _bad("$retainKeys has to be a list")
+        raise _bad("invalid patch format of retainKeys")
     kept = {k for k in keep if isinstance(k, str)}
-    if any(k not in kept for k in patch if not _is_directive(k)):
-        raise _bad("$retainKeys does not name every key of its patch")
+    if any(k not in kept for k, v in patch.items() if v is not None and not _is_directive(k)):
+        raise _bad("invalid patch format of retainKeys")
     for key in [k for k in merged if k not in kept]:
         del merged[key]
 

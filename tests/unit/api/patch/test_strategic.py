@@ -155,6 +155,8 @@ def test_retain_keys_drops_every_other_key() -> None:
     volumes = {"volumes": [{"name": "v", "hostPath": {"path": "/x"}}]}
     change = {"name": "v", "$retainKeys": ["name", "emptyDir"], "emptyDir": {}}
     assert of_spec(volumes, {"volumes": [change]}) == {"volumes": [{"name": "v", "emptyDir": {}}]}
+    change["hostPath"] = None  # kubectl names what has to go, too
+    assert of_spec(volumes, {"volumes": [change]}) == {"volumes": [{"name": "v", "emptyDir": {}}]}
 
 
 @pytest.mark.parametrize(
