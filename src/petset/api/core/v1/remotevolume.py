@@ -1,16 +1,29 @@
 """Volumes of other storage systems, most of them deprecated: defaults and validation.
 
-petset serves such objects as Kubernetes does; no node mounts them.
+Pods and PersistentVolumes name these sources alike, and one set of rules holds for both; they
+differ only in what a reference to a Secret names. petset serves such objects as Kubernetes does; no
+node mounts them.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from petset.api import names
-from petset.api.check import Faults, between, child, fill, items, number, one_of, optional, text
+from petset.api.check import (
+    Faults,
+    between,
+    child,
+    fill,
+    items,
+    number,
+    one_of,
+    optional,
+    text,
+    worded,
+)
 from petset.api.core.v1.projected import descending
-from petset.api.errors import invalid, not_supported, required
+from petset.api.errors import invalid, not_supported, required, too_long
 from petset.api.meta import MutableObj, Obj
 
 _IQN = re.compile(r"iqn\.\d{4}-\d{2}\.[A-Za-z0-9-.]+:[^,;*&$|\s]+")
@@ -23,6 +36,12 @@ _MANAGED_DISK = (
 )
 _BLOB_DISK = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"
 _RESERVED = (".kubernetes.io", ".k8s.io")
+_DRIVER_NAME_MAX = 63
+
+POD_SECRET = ("name",)
+"""What a pod names of a Secret: it is in the pod's namespace."""
+VOLUME_SECRET = ("name", "namespace")
+"""What a PersistentVolume, which has no namespace, names of a Secret."""
 
 _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "awsElasticBlockStore": ("volumeID",),
@@ -30,15 +49,22 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "azureFile": ("secretName", "shareName"),
     "cephfs": ("monitors",),
     "cinder": ("volumeID",),
+    "flexVolume": ("driver",),
     "gcePersistentDisk": ("pdName",),
     "gitRepo": ("repository",),
     "glusterfs": ("endpoints", "path"),
+    "iscsi": ("targetPortal", "iqn"),
+    "nfs": ("server", "path"),
     "photonPersistentDisk": ("pdID",),
     "portworxVolume": ("volumeID",),
     "rbd": ("monitors", "image"),
     "scaleIO": ("gateway", "system", "volumeName"),
+    "storageos": ("volumeName",),
     "vsphereVolume": ("volumePath",),
 }
+_WITH_SECRET = ("cinder", "storageos")
+_SPELLED = {"gcePersistentDisk": "persistentDisk"}
+"""Sources whose faults upstream reports under another field name."""
 
 
 def _default_iscsi(source: MutableObj) -> None:
@@ -73,13 +99,39 @@ DEFAULTS: Mapping[str, Callable[[MutableObj], None]] = {
 """What is filled in, by kind of source."""
 
 
-def faults(path: str, kind: str, source: Obj) -> Faults:
-    """Every fault of a source of one of these kinds; none for a kind that is not among them."""
+def faults(path: str, kind: str, source: Obj, secret: Sequence[str]) -> Faults:
+    """Every fault of a source of one of these kinds; none for a kind that is not among them.
+
+    Args:
+        path: of the object that holds the source.
+        secret: what a reference to a Secret has to name, `POD_SECRET` or `VOLUME_SECRET`.
+    """
+    where = f"{path}.{_SPELLED.get(kind, kind)}"
     for key in _REQUIRED.get(kind, ()):
         if not source.get(key):
-            yield required(f"{path}.{key}")
+            yield required(f"{where}.{key}")
     if kind in _FAULTS:
-        yield from _FAULTS[kind](path, source)
+        yield from _FAULTS[kind](where, source)
+    if kind in _WITH_SECRET:
+        yield from secret_faults(f"{where}.secretRef", source.get("secretRef"), secret)
+
+
+def secret_faults(path: str, reference: Any, names_of: Sequence[str]) -> Faults:
+    """A reference to a Secret, if there is one, has all of `names_of`."""
+    if isinstance(reference, Mapping):
+        for key in names_of:
+            if not reference.get(key):
+                yield required(f"{path}.{key}")
+
+
+def driver_name_faults(path: str, value: object) -> Faults:
+    """The name of a CSI driver: a DNS subdomain in any case, at most 63 characters."""
+    name = text(value)
+    if not name:
+        yield required(path)
+    if len(name) > _DRIVER_NAME_MAX:
+        yield too_long(path, _DRIVER_NAME_MAX)
+    yield from worded(path, name, names.dns_subdomain(name.lower()))
 
 
 def _partition(path: str, source: Obj) -> Faults:
@@ -99,11 +151,6 @@ def _azure_disk(path: str, source: Obj) -> Faults:
         yield not_supported(f"{path}.diskURI", uri, [_BLOB_DISK])
 
 
-def _secret(path: str, source: Obj) -> Faults:
-    if source.get("secretRef") is not None and not child(source, "secretRef").get("name"):
-        yield required(f"{path}.secretRef.name")
-
-
 def _fc(path: str, source: Obj) -> Faults:
     targets, ids = items(source, "targetWWNs"), items(source, "wwids")
     where = f"{path}.targetWWNs"
@@ -119,8 +166,6 @@ def _fc(path: str, source: Obj) -> Faults:
 
 
 def _flex(path: str, source: Obj) -> Faults:
-    if not source.get("driver"):
-        yield required(f"{path}.driver")
     for key in child(source, "options"):
         namespace = f".{key.partition('/')[0].lower()}"
         if namespace.endswith(_RESERVED):
@@ -144,11 +189,7 @@ def _git(path: str, source: Obj) -> Faults:
 
 
 def _iscsi(path: str, source: Obj) -> Faults:
-    if not source.get("targetPortal"):
-        yield required(f"{path}.targetPortal")
-    if not source.get("iqn"):
-        yield required(f"{path}.iqn")
-    else:
+    if source.get("iqn"):
         yield from _initiator(f"{path}.iqn", text(source["iqn"]))
     yield from between(f"{path}.lun", source.get("lun"), 0, 255)
     chap = source.get("chapAuthDiscovery") or source.get("chapAuthSession")
@@ -178,6 +219,12 @@ def volume_name_faults(path: str, name: str, source: Obj) -> Faults:
         )
 
 
+def _nfs(path: str, source: Obj) -> Faults:
+    directory = text(source.get("path"))
+    if not directory.startswith("/"):
+        yield invalid(f"{path}.path", directory, "must be an absolute path")
+
+
 def _quobyte(path: str, source: Obj) -> Faults:
     registry, tenant = text(source.get("registry")), text(source.get("tenant"))
     words = "must be a host:port pair or multiple pairs separated by commas"
@@ -195,27 +242,21 @@ def _quobyte(path: str, source: Obj) -> Faults:
 
 
 def _storage_os(path: str, source: Obj) -> Faults:
-    if not source.get("volumeName"):
-        yield required(f"{path}.volumeName")
     yield from optional(f"{path}.volumeName", source.get("volumeName"), names.dns_label)
     namespace = source.get("volumeNamespace")
     yield from optional(f"{path}.volumeNamespace", namespace, names.dns_label)
-    yield from _secret(path, source)
 
 
 _FAULTS: Mapping[str, Callable[[str, Any], Faults]] = {
     "awsElasticBlockStore": _partition,
     "azureDisk": _azure_disk,
-    "cinder": _secret,
     "fc": _fc,
     "flexVolume": _flex,
     "flocker": _flocker,
     "gcePersistentDisk": _partition,
     "gitRepo": _git,
     "iscsi": _iscsi,
+    "nfs": _nfs,
     "quobyte": _quobyte,
     "storageos": _storage_os,
 }
-
-KINDS = frozenset({*_REQUIRED, *_FAULTS})
-"""The kinds of source that are judged here."""

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from petset.api import names
-from petset.api.check import Faults, child, fill, items, needed, one_of, worded
+from petset.api.check import Faults, child, fill, items, needed, one_of
 from petset.api.core.v1 import projected, pvc, remotevolume
 from petset.api.core.v1.env import default_field_ref
 from petset.api.core.v1.resources import canonical, parsed
-from petset.api.errors import FieldError, duplicate, forbidden_field, invalid, required, too_long
+from petset.api.errors import FieldError, duplicate, forbidden_field, invalid, required
 from petset.api.meta import MutableObj, Obj
 
 FILE_MODE = 0o644
@@ -60,9 +60,6 @@ ORDER = (
 """The kinds of source, in the order in which they are looked at."""
 
 
-no_backsteps = projected.no_backsteps
-
-
 def sources_of(volume: Obj) -> list[str]:
     """The kinds of source that a volume names."""
     return [kind for kind in ORDER if volume.get(kind) is not None]
@@ -90,7 +87,8 @@ def _default_empty_dir(source: MutableObj) -> None:
         source["sizeLimit"] = canonical(source["sizeLimit"])
 
 
-def _default_host_path(source: MutableObj) -> None:
+def default_host_path(source: MutableObj) -> None:
+    """Defaults of a hostPath: nothing is asked of what is there."""
     if source.get("type") is None:
         source["type"] = ""
 
@@ -132,7 +130,7 @@ _DEFAULTS: Mapping[str, Callable[[MutableObj], None]] = {
     "secret": _default_files,
     "downwardAPI": _default_files,
     "emptyDir": _default_empty_dir,
-    "hostPath": _default_host_path,
+    "hostPath": default_host_path,
     "projected": _default_projected,
     "ephemeral": _default_ephemeral,
     "image": _default_image,
@@ -181,8 +179,7 @@ def _source_faults(path: str, kind: str, volume: Obj) -> Faults:
     if kind in _FAULTS:
         yield from _FAULTS[kind](f"{path}.{kind}", source)
         return
-    where = "persistentDisk" if kind == "gcePersistentDisk" else kind
-    yield from remotevolume.faults(f"{path}.{where}", kind, source)
+    yield from remotevolume.faults(path, kind, source, remotevolume.POD_SECRET)
     if kind == "iscsi":
         name = volume.get("name") or ""
         yield from remotevolume.volume_name_faults(f"{path}.name", name, source)
@@ -226,7 +223,7 @@ def host_path_faults(path: str, source: Obj) -> Faults:
     if not source.get("path"):
         yield required(f"{path}.path")
     else:
-        yield from no_backsteps(f"{path}.path", source["path"])
+        yield from projected.no_backsteps(f"{path}.path", source["path"])
         yield from one_of(f"{path}.type", source.get("type"), HOST_PATH_TYPES)
 
 
@@ -251,30 +248,8 @@ def _ephemeral(path: str, source: Obj) -> Faults:
     yield from pvc.spec_faults(f"{where}.spec", child(template, "spec"))
 
 
-def _nfs(path: str, source: Obj) -> Faults:
-    for key in ("server", "path"):
-        if not source.get(key):
-            yield required(f"{path}.{key}")
-    where = source.get("path") or ""
-    if not where.startswith("/"):
-        yield invalid(f"{path}.path", where, "must be an absolute path")
-
-
-DRIVER_MAX = 63
-
-
-def driver_faults(path: str, driver: str) -> Faults:
-    """The name of a CSI driver."""
-    if not driver:
-        yield required(path)
-    elif len(driver) > DRIVER_MAX:
-        yield too_long(path, DRIVER_MAX)
-    if driver:
-        yield from worded(path, driver, names.dns_subdomain(driver.lower()))
-
-
 def _csi(path: str, source: Obj) -> Faults:
-    yield from driver_faults(f"{path}.driver", source.get("driver") or "")
+    yield from remotevolume.driver_name_faults(f"{path}.driver", source.get("driver"))
     if source.get("nodePublishSecretRef") is not None:
         name = child(source, "nodePublishSecretRef").get("name")
         yield from needed(f"{path}.nodePublishSecretRef.name", name, names.dns_subdomain)
@@ -300,7 +275,6 @@ _FAULTS: Mapping[str, Callable[[str, Obj], Faults]] = {
     "persistentVolumeClaim": _claim,
     "ephemeral": _ephemeral,
     "projected": projected.faults,
-    "nfs": _nfs,
     "csi": _csi,
     "image": _image,
 }

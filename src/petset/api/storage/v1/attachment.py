@@ -4,7 +4,7 @@ from typing import Any
 
 from petset.api import names
 from petset.api.check import INT32_MAX, Faults, child, semantically, worded
-from petset.api.core.v1.pvsource import driver_name
+from petset.api.core.v1.remotevolume import driver_name_faults
 from petset.api.errors import FieldError, forbidden_field, invalid, required, too_long
 from petset.api.kind import Behaviour, Column, Table
 from petset.api.meta import Obj, name_of
@@ -35,7 +35,7 @@ def _spec_faults(spec: Obj) -> Faults:
         )
     node = str(spec.get("nodeName") or "")
     yield from worded("spec.nodeName", node, names.dns_subdomain(node))
-    yield from driver_name("spec.attacher", spec.get("attacher"))
+    yield from driver_name_faults("spec.attacher", spec.get("attacher"))
     if volume is not None:
         where = f"{path}.persistentVolumeName"
         yield from worded(where, volume, names.dns_subdomain(str(volume)))

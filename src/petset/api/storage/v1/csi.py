@@ -17,7 +17,7 @@ from petset.api.check import (
     unchanged,
     worded,
 )
-from petset.api.core.v1.pvsource import driver_name
+from petset.api.core.v1.remotevolume import driver_name_faults
 from petset.api.core.v1.resources import canonical, quantity_faults
 from petset.api.errors import FieldError, duplicate, invalid, not_supported, required
 from petset.api.kind import Behaviour, Column, Table
@@ -128,7 +128,7 @@ def _node_faults(drivers: Sequence[Any]) -> Faults:
     seen = set()
     for i, driver in enumerate(drivers):
         path, name = f"spec.drivers[{i}]", driver.get("name") or ""
-        yield from driver_name(f"{path}.name", name)
+        yield from driver_name_faults(f"{path}.name", name)
         node_id = str(driver.get("nodeID") or "")
         if not node_id:
             yield required(f"{path}.nodeID")
