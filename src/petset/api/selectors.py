@@ -1,4 +1,4 @@
-"""Label and field selectors: text and object form, matching, validation.
+"""Label selectors: text and object form, matching, validation.
 
 Grammar and error words follow upstream: requirements joined by commas; `!=` and `notin` also match
 objects that have no such label.
@@ -8,65 +8,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from petset.api import errors
+from petset.api import errors, names
 from petset.api.errors import FieldError, StatusError
 from petset.api.meta import Obj
 
 Labels = Mapping[str, str]
 Predicate = Callable[[Labels], bool]
 
-_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _INTEGER = re.compile(r"[-+]?[0-9]{1,19}")
-
-_NAME_RULE = (
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
-    "alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for "
-    f"validation is '{_NAME.pattern}')"
-)
-_VALUE_RULE = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or "
-    "'.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  "
-    "or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-)
-_SUBDOMAIN_RULE = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
-    "'.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used "
-    f"for validation is '{_SUBDOMAIN.pattern}')"
-)
-
-
-def key_faults(key: str) -> list[str]:
-    """What is wrong with a label key (a qualified name), in upstream's words."""
-    prefix, slash, name = key.rpartition("/")
-    if "/" in prefix:
-        return [
-            f"a qualified name {_NAME_RULE} with an optional DNS subdomain prefix and '/' "
-            "(e.g. 'example.com/MyName')"
-        ]
-    faults = []
-    if slash and not prefix:
-        faults.append("prefix part must be non-empty")
-    elif slash:
-        if len(prefix) > 253:
-            faults.append("prefix part must be no more than 253 bytes")
-        if not _SUBDOMAIN.fullmatch(prefix):
-            faults.append(f"prefix part {_SUBDOMAIN_RULE}")
-    if not name:
-        faults.append("name part must be non-empty")
-    elif len(name) > 63:
-        faults.append("name part must be no more than 63 bytes")
-    if not _NAME.fullmatch(name):
-        faults.append(f"name part {_NAME_RULE}")
-    return faults
-
-
-def value_faults(value: str) -> list[str]:
-    """What is wrong with a label value, in upstream's words."""
-    faults = ["must be no more than 63 bytes"] if len(value) > 63 else []
-    if value and not _NAME.fullmatch(value):
-        faults.append(_VALUE_RULE)
-    return faults
 
 
 class Requirement(NamedTuple):
@@ -261,7 +210,7 @@ def _unexpected(found: str, expected: str) -> StatusError:
 
 
 def _check_key(key: str) -> None:
-    if faults := key_faults(key):
+    if faults := names.qualified_name(key):
         raise ValueError(f"key: Invalid value: {errors.show(key)}: {'; '.join(faults)}")
 
 
@@ -274,7 +223,7 @@ def _checked(requirement: Requirement) -> Requirement:
         detail = "for 'Gt', 'Lt' operators, the value must be an integer"
         raise ValueError(f"values[0]: Invalid value: {errors.show(values[0])}: {detail}")
     for index, value in enumerate(values):
-        if faults := value_faults(value):
+        if faults := names.label_value(value):
             where = f"values[{index}][{key}]"
             raise ValueError(f"{where}: Invalid value: {errors.show(value)}: {'; '.join(faults)}")
     return requirement
@@ -323,18 +272,9 @@ def show(selector: Obj | None) -> str:
 
 def validate(selector: Obj, path: str) -> list[FieldError]:
     """Every fault of a LabelSelector object at `path`."""
-    found = validate_labels(selector.get("matchLabels") or {}, f"{path}.matchLabels")
+    found = [*names.labels(f"{path}.matchLabels", selector.get("matchLabels") or {})]
     for index, expression in enumerate(selector.get("matchExpressions") or ()):
         found += _validate_expression(expression, f"{path}.matchExpressions[{index}]")
-    return found
-
-
-def validate_labels(labels: Labels, path: str) -> list[FieldError]:
-    """Every fault of a mapping of labels at `path`."""
-    found = []
-    for key, value in labels.items():
-        found += [errors.invalid(path, key, fault) for fault in key_faults(key)]
-        found += [errors.invalid(path, value, fault) for fault in value_faults(value)]
     return found
 
 
@@ -352,65 +292,8 @@ def _validate_expression(expression: Mapping[str, Any], path: str) -> list[Field
             found.append(errors.forbidden_field(f"{path}.values", detail))
     else:
         found.append(errors.invalid(f"{path}.operator", operator, "not a valid selector operator"))
-    found += [errors.invalid(f"{path}.key", key, fault) for fault in key_faults(key)]
+    found += [errors.invalid(f"{path}.key", key, fault) for fault in names.qualified_name(key)]
     for index, value in enumerate(values):
         where = f"{path}.values[{index}]"
-        found += [errors.invalid(where, value, fault) for fault in value_faults(value)]
+        found += [errors.invalid(where, value, fault) for fault in names.label_value(value)]
     return found
-
-
-# -- field selectors ------------------------------------------------------------------------------
-
-
-class FieldTerm(NamedTuple):
-    """One condition of a field selector: `path` equals (or not) `value`."""
-
-    path: str
-    equal: bool
-    value: str
-
-    def matches(self, value: str) -> bool:
-        """Whether the field's text fulfils the term."""
-        return (value == self.value) is self.equal
-
-    def __str__(self) -> str:
-        escaped = re.sub(r"([\\,=])", r"\\\1", self.value)
-        return f"{self.path}{'=' if self.equal else '!='}{escaped}"
-
-
-_TERM = re.compile(r"(?:[^\\,]|\\.|\\$)+", re.DOTALL)
-_FIELD = re.compile(r"((?:[^\\=!]|\\.|!(?!=))*)(!=|==|=)(.*)", re.DOTALL)
-
-
-def parse_fields(text: str) -> list[FieldTerm]:
-    """The terms of a field selector (`status.phase!=Failed,metadata.name=a`). All must hold.
-
-    Raises StatusError 400. Which paths a resource knows is its own matter.
-    """
-    terms = []
-    for part in _TERM.findall(text):
-        match = _FIELD.fullmatch(part)
-        if match is None:
-            raise errors.bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
-        terms.append(FieldTerm(match[1], match[2] != "!=", _unescape(match[3])))
-    return terms
-
-
-def _unescape(value: str) -> str:
-    out, position = [], 0
-    while position < len(value):
-        char = value[position]
-        if char == "\\":
-            position += 1
-            char = value[position : position + 1]
-            if not char or char not in "\\,=":
-                raise errors.bad_request(
-                    f"invalid field selector: invalid escape sequence: \\{char}"
-                )
-        elif char in ",=":
-            raise errors.bad_request(
-                f"invalid field selector: unescaped character in value: {ord(char)}"
-            )
-        out.append(char)
-        position += 1
-    return "".join(out)

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from petset.api import selectors
+from petset.api import fieldselectors, selectors
 from petset.api.errors import bad_request
+from petset.api.fieldselectors import FieldTerm
 from petset.api.kind import Behaviour
 from petset.api.meta import Obj, name_of, namespace_of
 from petset.api.resource import Resource
-from petset.api.selectors import EVERYTHING, FieldTerm, LabelSelector
+from petset.api.selectors import EVERYTHING, LabelSelector
 from petset.apiserver import peek
 from petset.base.http import Request
 
@@ -120,7 +121,7 @@ def of_request(request: Request, resource: Resource, behaviour: Behaviour, name:
     field_text = request.param("fieldSelector")
     if not label_text and not field_text and not name:
         return ALL
-    terms = selectors.parse_fields(field_text) if field_text else []
+    terms = fieldselectors.parse(field_text) if field_text else []
     if name:
         terms.append(FieldTerm("metadata.name", True, name))
     readers = [_reader(term.path, resource, behaviour) for term in terms]

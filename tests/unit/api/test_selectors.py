@@ -1,4 +1,4 @@
-"""Label and field selectors: grammar, matching, printing, validation."""
+"""Label selectors: grammar, matching, printing, validation."""
 
 import pytest
 
@@ -148,31 +148,3 @@ def test_validation_names_every_fault() -> None:
         ("spec.selector.matchExpressions[2].operator", "FieldValueInvalid"),
         ("spec.selector.matchExpressions[3].values[1]", "FieldValueInvalid"),
     ]
-
-
-def test_field_selector_splits_into_terms() -> None:
-    terms = selectors.parse_fields(r"metadata.name=a\,b\=c,status.phase!=Failed,x==,")
-    assert [tuple(t) for t in terms] == [
-        ("metadata.name", True, "a,b=c"),
-        ("status.phase", False, "Failed"),
-        ("x", True, ""),
-    ]
-    assert terms[1].matches("Running")
-    assert not terms[1].matches("Failed")
-    assert selectors.parse_fields(str(terms[0])) == terms[:1]
-    assert selectors.parse_fields("") == []
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("metadata.name", "invalid selector: 'metadata.name'; can't understand 'metadata.name'"),
-        (r"a=b\c", r"invalid field selector: invalid escape sequence: \c"),
-        ("a=b=c", "invalid field selector: unescaped character in value: 61"),
-    ],
-)
-def test_bad_field_selector_is_a_bad_request(text: str, words: str) -> None:
-    with pytest.raises(StatusError) as caught:
-        selectors.parse_fields(text)
-    assert caught.value.code == 400
-    assert caught.value.message == words
