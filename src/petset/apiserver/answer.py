@@ -5,7 +5,7 @@ Invariant: in plain JSON, what the store keeps is sent as it is, without decodin
 
 import gzip
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 import orjson
@@ -13,7 +13,7 @@ import orjson
 from petset.api import table
 from petset.api.errors import StatusError, bad_request
 from petset.api.kind import Behaviour
-from petset.api.meta import Obj
+from petset.api.meta import MutableObj, Obj
 from petset.apiserver import binary
 from petset.apiserver.call import Call
 from petset.apiserver.negotiate import (
@@ -62,21 +62,40 @@ def success(details: Mapping[str, Any] | None = None, code: int = 0) -> dict[str
 
 def stored(call: Call, value: bytes, status: int = 200) -> Response:
     """One object that the store keeps, as it is or converted to the version asked for."""
-    if not call.format.form:
+    form = call.format.form
+    if not form:
         return encoded(call, call.served(value), status)
-    return value_of(call, orjson.loads(value), status)
+    obj = orjson.loads(value)
+    if not call.route.converts:
+        return value_of(call, obj, status)
+    if form == "Table":  # cells are made of the stored form
+        shown = _table(call, obj, call.outward(obj))
+        return encoded(call, orjson.dumps(shown), status)
+    return value_of(call, call.outward(obj), status)
 
 
 def value_of(call: Call, obj: Obj, status: int = 200) -> Response:
     """One object, decoded. Statuses stay what they are in every form."""
     shape = call.format
     if shape.form == "Table" and obj.get("kind") != "Status":
-        now = call.backend.clock.now()
-        include = include_of(call)
-        obj = table.of_one(behaviour_of(call), obj, now, include, shape.version)
+        obj = _table(call, obj, obj)
     elif shape.form and obj.get("kind") != "Status":
         obj = table.partial(obj, shape.version)
     return encoded(call, orjson.dumps(obj), status)
+
+
+def _table(call: Call, obj: Obj, served: Obj) -> Obj:
+    """The Table of one object, which clients see as `served`."""
+    now, include = call.backend.clock.now(), include_of(call)
+    made = table.of_one(behaviour_of(call), obj, now, include, call.format.version)
+    return with_objects(made, [served]) if include == "Object" else made
+
+
+def with_objects(made: MutableObj, served: Sequence[Obj]) -> MutableObj:
+    """A Table whose rows carry `served`."""
+    for row, obj in zip(made["rows"], served, strict=True):
+        row["object"] = obj
+    return made
 
 
 def behaviour_of(call: Call) -> Behaviour:

@@ -83,17 +83,14 @@ async def _packed_list(call: Call, values: Sequence[bytes], meta: Mapping[str, A
     for at in range(0, len(values), SLICE):
         for value in values[at : at + SLICE]:
             if form:
-                messages.append(_partial_message(value, call.format.version))
+                partial = table.partial(call.outward(orjson.loads(value)), call.format.version)
+                messages.append(protobuf.split(partial)[1])
             else:
                 messages.append(binary.part(call.served(value))[1])
         await asyncio.sleep(0)
     if form:
         return binary.listed(f"{META_GROUP}/{call.format.version}", form, meta, messages)
     return binary.listed(resource.api_version, f"{resource.kind}List", meta, messages)
-
-
-def _partial_message(value: bytes, version: str) -> bytes:
-    return protobuf.split(table.partial(orjson.loads(value), version))[1]
 
 
 async def _converted(call: Call, values: Sequence[bytes]) -> list[bytes]:
@@ -125,7 +122,7 @@ async def _partials(call: Call, values: Sequence[bytes]) -> AsyncIterator[bytes]
     version = call.format.version
     for at in range(0, len(values), SLICE):
         objs = [orjson.loads(value) for value in values[at : at + SLICE]]
-        yield orjson.dumps([table.partial(obj, version) for obj in objs])
+        yield orjson.dumps([table.partial(call.outward(obj), version) for obj in objs])
         await asyncio.sleep(0)
 
 

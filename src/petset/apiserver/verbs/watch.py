@@ -49,6 +49,7 @@ class Encoder:
         self._behaviour = call.shown
         self._clock = call.backend.clock
         self._served = call.served if call.route.converts else None
+        self._convert = call.outward
 
     @property
     def is_binary(self) -> bool:
@@ -82,7 +83,7 @@ class Encoder:
 
     def _frame(self, kind: bytes, value: bytes) -> bytes:
         if self.format.form:
-            return binary.event_of(kind, table.partial(peek.decoded(value), self.format.version))
+            return binary.event_of(kind, self._shaped(peek.decoded(value), first=False))
         value = value if self._served is None else self._served(value)
         return binary.event(kind, binary.part(value))
 
@@ -130,10 +131,15 @@ class Encoder:
             last = objects.decode(previous)
             yield b"DELETED", objects.at_revision(last, event.revision)
 
+    def _outward(self, obj: Obj) -> Obj:
+        return obj if self._served is None else self._convert(dict(obj))
+
     def _shaped(self, obj: Obj, *, first: bool) -> MutableObj:
         if self.format.form != "Table":
-            return table.partial(obj, self.format.version)
+            return table.partial(self._outward(obj), self.format.version)
         body = self._table([obj], first=first)
+        if self._served is not None and self._include == "Object":
+            answer.with_objects(body, [self._outward(obj)])
         body["metadata"] = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
         return body
 

@@ -153,7 +153,7 @@ def test_retain_keys_drops_every_other_key() -> None:
     patch = {"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}}
     assert patched(original, patch, DEPLOYMENT) == {"spec": {"strategy": {"type": "Recreate"}}}
     volumes = {"volumes": [{"name": "v", "hostPath": {"path": "/x"}}]}
-    change = {"name": "v", "$retainKeys": ["name", "emptyDir"], "emptyDir": {}}
+    change: dict[str, Any] = {"name": "v", "$retainKeys": ["name", "emptyDir"], "emptyDir": {}}
     assert of_spec(volumes, {"volumes": [change]}) == {"volumes": [{"name": "v", "emptyDir": {}}]}
     change["hostPath"] = None  # kubectl names what has to go, too
     assert of_spec(volumes, {"volumes": [change]}) == {"volumes": [{"name": "v", "emptyDir": {}}]}
