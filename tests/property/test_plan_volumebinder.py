@@ -86,9 +86,8 @@ class VolumeWorld(World):
         ]
         node = meta.annotations_of(claim).get(binding.SELECTED_NODE, "")
         unused = not scheduled(users)
-        return plan_claim(
-            ObservedClaim(claim, self.list(VOLUMES), CLASSES, users, ROOT, node, unused)
-        )
+        seen = ObservedClaim(claim, self.list(VOLUMES), CLASSES, users, ROOT, node, unused=unused)
+        return plan_claim(seen)
 
     def plan_volume(self, name: str) -> Plan:
         volume = self.get(VOLUMES, name, "")
