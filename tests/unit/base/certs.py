@@ -9,6 +9,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+_SIGNS = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 _DAY = datetime.timedelta(days=1)
 
 
@@ -31,7 +42,8 @@ class Authority:
         self._name = _name(name, ())
         self._key = ec.generate_private_key(ec.SECP256R1())
         ca = x509.BasicConstraints(ca=True, path_length=None)
-        self.pair = self._write(name, self._builder(self._name, self._key, ca), self._key)
+        builder = self._builder(self._name, self._key, ca).add_extension(_SIGNS, critical=True)
+        self.pair = self._write(name, builder, self._key)
 
     def issue(self, common: str, organizations: tuple[str, ...] = ()) -> Pair:
         """A certificate for `common`, which is also its DNS name, and for 127.0.0.1."""
