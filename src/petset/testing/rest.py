@@ -117,6 +117,8 @@ def _owners(world: World) -> Iterator[str]:
     every = [_object(world, item.key) for item in world.store.list("").items if _counts(item.key)]
     uids = {meta.uid_of(obj) for obj in every}
     for obj in every:
+        if meta.is_deleting(obj):  # it goes already, held by a finalizer such as a claim's pod
+            continue
         for owner in meta.owners_of(obj):
             if owner.get("uid") not in uids:
                 yield f"{obj.get('kind')} {meta.key_of(obj)} has a lost owner {owner.get('name')}"
