@@ -8,15 +8,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
 
+from petset.base.answers import AnswerWriter
 from petset.base.deadline import Deadline
 from petset.base.duplex import (
     HIGH_WATER,
-    PIECE_BYTES,
     Gate,
     RawDuplex,
     StreamWriter,
     close_within,
-    write_pieces,
 )
 from petset.base.http import (
     AtOnce,
@@ -32,7 +31,7 @@ from petset.base.http import (
 from petset.base.intake import Incoming, Intake, Limits, Refusal, Stage
 from petset.base.peer import peer_certificate, remote
 from petset.base.repeat import Repeats
-from petset.base.wirehead import HeaderError, Heads, bodiless, length_of
+from petset.base.wirehead import HeaderError, Heads
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +67,7 @@ class Connection(asyncio.Protocol):
 
     _transport: asyncio.Transport
     _intake: Intake
+    _answers: AnswerWriter
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
@@ -98,6 +98,9 @@ class Connection(asyncio.Protocol):
         self._tls = ssl_object is not None
         peer = peer_certificate(ssl_object) if ssl_object is not None else None
         self._intake = Intake(self._limits, peer, remote(self._transport))
+        self._answers = AnswerWriter(
+            self._transport, self._gate, self._owner.heads, self._limits.stall_s
+        )
         self._owner.opened(self)
         if self._owner.closing:
             transport.close()
@@ -147,7 +150,7 @@ class Connection(asyncio.Protocol):
                 self._awaits_later = True
                 self._deadline.never()
                 return True
-            whole = self._whole(reply)
+            whole = self._answers.whole(reply)
         except Exception:  # a bug costs the short way only: the handler is asked
             log.exception("%s %s failed at once", request.method, request.path)
             return False
@@ -158,12 +161,6 @@ class Connection(asyncio.Protocol):
             self._deadline.set(self._limits.idle_s)
         return True
 
-    def _whole(self, reply: Response, connection: str = "") -> bytes:
-        """An answer of one piece, head and all."""
-        body = reply.body
-        assert isinstance(body, bytes)
-        return self._head(reply, f"{connection}Content-Length: {len(body)}\r\n") + body
-
     def _take(self, reply: Response) -> None:
         """The answer that was to come is there."""
         self._awaits_later = False
@@ -171,10 +168,10 @@ class Connection(asyncio.Protocol):
             return
         parting = self._owner.closing and not self._intake.ready
         try:
-            whole = self._whole(reply, "Connection: close\r\n" if parting else "")
+            whole = self._answers.whole(reply, "Connection: close\r\n" if parting else "")
         except HeaderError:
             log.exception("an answer that came later")
-            whole = self._whole(self._owner.on_refuse(500, "internal error"))
+            whole = self._answers.whole(self._owner.on_refuse(500, "internal error"))
         self._transport.write(whole)
         if self._intake.ready or self._gate.paused:
             self._start_work()
@@ -321,7 +318,7 @@ class Connection(asyncio.Protocol):
         ready = self._intake.ready
         turns = 0
         if self._gate.paused:
-            await self._drain_or_cut()
+            await self._answers.drain()
         while ready and not self._transport.is_closing():
             item = ready.popleft()
             if self._reading_paused and len(ready) <= self._limits.pipelined // 2:
@@ -356,14 +353,14 @@ class Connection(asyncio.Protocol):
             await self._send_reply(reply, incoming)
         except HeaderError:
             log.exception("%s %s", incoming.request.method, incoming.request.path)
-            await self._send(self._owner.on_refuse(500, "internal error"), incoming)
+            await self._answers.send(self._owner.on_refuse(500, "internal error"), incoming)
         if not incoming.keep_alive:
             self._close()
 
     async def _send_reply(self, reply: Reply, incoming: Incoming) -> None:
         match reply:
             case Response():
-                await self._send(reply, incoming)
+                await self._answers.send(reply, incoming)
             case Stream():
                 await self._send_stream(reply, incoming)
             case Upgrade():
@@ -384,53 +381,10 @@ class Connection(asyncio.Protocol):
             return self._owner.on_refuse(500, "internal error")
         return reply
 
-    def _connection_line(self, incoming: Incoming) -> str:
-        if not incoming.keep_alive:
-            return "Connection: close\r\n"
-        return "" if incoming.chunked_ok else "Connection: keep-alive\r\n"
-
-    def _head(self, reply: Response | Stream, framing: str) -> bytes:
-        return self._owner.heads.make(reply.status, reply.headers, framing)
-
-    async def _send(self, reply: Response, incoming: Incoming) -> None:
-        body = reply.body
-        framing = self._connection_line(incoming)
-        if not bodiless(reply.status):
-            framing += (
-                f"Content-Length: {length_of(reply, head=incoming.request.method == 'HEAD')}\r\n"
-            )
-        head = self._head(reply, framing)
-        if incoming.request.method == "HEAD" or bodiless(reply.status):
-            body = b""
-        if isinstance(body, bytes) and len(body) <= PIECE_BYTES:
-            self._transport.write(head + body)
-        else:
-            self._transport.write(head)
-            pieces = [body] if isinstance(body, bytes) else body
-            await write_pieces(self._transport, pieces, self._drain_or_cut)
-        if self._gate.paused:
-            await self._drain_or_cut()
-
-    async def _drain_or_cut(self) -> None:
-        if not self._gate.paused:
-            return
-        try:
-            async with asyncio.timeout(self._limits.stall_s):
-                await self._gate.drain()
-        except TimeoutError:
-            self._transport.abort()
-
     async def _send_stream(self, stream: Stream, incoming: Incoming) -> None:
-        if incoming.request.method == "HEAD" or bodiless(stream.status):
-            self._transport.write(self._head(stream, self._connection_line(incoming)))
+        writer = self._answers.open_stream(stream, incoming)
+        if writer is None:
             return
-        chunked = incoming.chunked_ok
-        incoming.keep_alive = incoming.keep_alive and chunked
-        framing = self._connection_line(incoming)
-        if chunked:
-            framing += "Transfer-Encoding: chunked\r\n"
-        self._transport.write(self._head(stream, framing))
-        writer = StreamWriter(self._transport, self._gate, chunked=chunked)
         if await self._run_stream(stream.run, writer):
             writer.end()
         else:
@@ -466,7 +420,7 @@ class Connection(asyncio.Protocol):
 
     async def _answer_refusal(self, refusal: Refusal) -> None:
         request = Incoming(_NO_REQUEST, keep_alive=False)
-        await self._send(self._owner.on_refuse(refusal.status, refusal.reason), request)
+        await self._answers.send(self._owner.on_refuse(refusal.status, refusal.reason), request)
         self._discarding = True
         self._early.clear()
         # The peer may still be sending: a close now would reset the connection under the answer.
