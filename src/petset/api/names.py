@@ -20,7 +20,7 @@ _LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 _FINE_CONFIG_KEY = re.compile(r"[-_a-zA-Z0-9][-._a-zA-Z0-9]{0,252}")
-"""Most of the good ones, told quickly."""
+"""Fast path: accepts most valid keys without the full check."""
 _FINE_CONFIG_KEYS = re.compile(f"(?:{_FINE_CONFIG_KEY.pattern}/)*")
 
 _QUALIFIED_WORDS = (
@@ -47,7 +47,7 @@ def _matches(pattern: str, value: str) -> bool:
 
 @functools.cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern.replace("(", "(?:"), re.ASCII)  # nobody asks for the groups
+    return re.compile(pattern.replace("(", "(?:"), re.ASCII)  # the groups are never read
 
 
 def _remembered(rule: Rule) -> Rule:
@@ -338,7 +338,7 @@ def _shared(meta: Obj) -> Faults:
 
 
 def validate_metadata_update(new: Obj, old: Obj) -> list[FieldError]:
-    """Every fault of new metadata against the stored one; the name's format is not asked again."""
+    """Every fault of new metadata against the stored one, except for the format of the name."""
     return list(_metadata_update(check.child(new, "metadata"), check.child(old, "metadata")))
 
 

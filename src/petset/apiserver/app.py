@@ -1,4 +1,4 @@
-"""The server as one function from request to answer, and what runs beside it.
+"""The server as one function from request to answer, and its background tasks.
 
 Invariant: every failure becomes a Status here, by one table; nothing is acknowledged that the
 store did not take.
@@ -89,7 +89,7 @@ class App:
         self.add_ready_check("bootstrap", lambda: self._ready)
 
     def add_ready_check(self, name: str, check: Check) -> None:
-        """Have /readyz depend on `check`, too: a function, plain or async: is all well?"""
+        """Make /readyz depend on `check` too: a sync or async function that is true when ready."""
         self._health["readyz"].add(name, check)
 
     def add_live_check(self, name: str, check: Check) -> None:
@@ -98,7 +98,7 @@ class App:
         self._health["healthz"].add(name, check)
 
     async def start(self) -> None:
-        """Take in what is stored, make what every cluster has, start what runs beside."""
+        """Index what is stored, create the bootstrap objects, start the background tasks."""
         backend = self._backend
         backend.services.rebuild(backend.view.list(SERVICES))
         await bootstrap.make(backend)
@@ -112,7 +112,7 @@ class App:
         )
 
     async def close(self) -> None:
-        """End watches as if their time were up, and stop what runs beside."""
+        """End watches as if they had timed out, and stop the background tasks."""
         self._closing = True
         self._backend.hub.close()
         for task in self._tasks:
@@ -171,8 +171,8 @@ class App:
     async def _change(self, handle: handlers.Handle, call: Call) -> Reply:
         """The answer of a handler that writes.
 
-        What it refuses because of a write that is not yet committed is not told before readers can
-        see that write; if it never comes to that, there was no reason to refuse.
+        A refusal based on a write that is not yet committed is held back until readers can see that
+        write; if its commit fails, there was no reason to refuse.
         """
         try:
             return await handle(call)
@@ -200,7 +200,7 @@ class App:
         return reply
 
     def _dress(self, headers: Headers) -> Headers:
-        """Add what every answer has."""
+        """Add the headers that every answer has."""
         self._audit_count += 1
         audit = ("Audit-Id", f"{self._audit_prefix}{self._audit_count & 0xFFFFFFFFFFFF:012x}")
         for name, _ in headers:
@@ -209,7 +209,7 @@ class App:
         return (*headers, audit, UNCACHED)
 
     async def _keep_running(self, make: Callable[[], Awaitable[None]]) -> None:
-        """Run what runs beside for ever; a bug in it is logged, counted, and it starts anew."""
+        """Run a background task for ever; a bug in it is logged, counted, and it is restarted."""
         while True:
             try:
                 await make()

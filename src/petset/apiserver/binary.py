@@ -1,7 +1,7 @@
-"""Answers in protobuf: what an object's JSON says, in the form that Go clients read fastest.
+"""Protobuf answers: stored JSON objects encoded in the form that Go clients read fastest.
 
-What was written is remembered, by the bytes that the store keeps: lists and watches ask for the
-same objects over and over, and to write one takes some fifty times as long as to find it.
+Encoded messages are cached by the bytes that the store keeps: lists and watches ask for the same
+objects over and over, and encoding one takes some fifty times as long as finding it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from petset.apiserver.negotiate import PROTOBUF
 HEADERS = (("Content-Type", PROTOBUF),)
 WATCH_HEADERS = (("Content-Type", f"{PROTOBUF};stream=watch"),)
 KEPT_BYTES_MAX = 16 * 1024 * 1024
-"""Bytes of messages that are remembered, all together."""
+"""Total size of the cached messages, in bytes."""
 _LENGTH_BYTES = 4
 
 Part = tuple[bytes, bytes]
@@ -24,7 +24,7 @@ Part = tuple[bytes, bytes]
 
 
 class Messages:
-    """Messages of objects, found by the JSON that they were made of; the oldest are forgotten."""
+    """Cache of messages by the JSON that they were made from; the oldest are dropped."""
 
     def __init__(self, bytes_max: int = KEPT_BYTES_MAX) -> None:
         self._bytes_max = bytes_max

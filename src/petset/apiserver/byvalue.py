@@ -1,6 +1,6 @@
-"""Listeners by the value of one field: an event visits those of its old and of its new value only.
+"""Subscriptions by one field's value: an event reaches those of its old and its new value only.
 
-A thousand nodes that watch their own pods are a thousand groups; a pod is on one node.
+A thousand nodes that watch their own pods are a thousand groups, and a pod concerns one.
 
 Invariant: a listener hears every event that can matter to it, in order: those whose object has
 its value now or had it before.
@@ -33,7 +33,7 @@ class _Field:
         try:
             wanted = self._sorted(events)
         finally:
-            if wanted is None:  # a bug of a reader: every group is told, and finds out for itself
+            if wanted is None:  # a bug in a reader: notify every group and let each one filter
                 wanted = dict.fromkeys(self.listeners, events)
             with contextlib.ExitStack() as stack:  # runs every call, whatever one of them raises
                 for value, some in wanted.items():

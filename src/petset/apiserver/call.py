@@ -66,7 +66,7 @@ class Call:
             self.warnings.append(words)
 
     def warn(self, texts: Sequence[str]) -> None:
-        """Have the client told of `texts`."""
+        """Add Warning headers with `texts` to the answer."""
         self.warnings.extend(texts)
 
     @property

@@ -1,4 +1,4 @@
-"""Lists and Tables of stored objects, made a slice at a time so that others get their turn.
+"""Lists and Tables of stored objects, built in slices so that the event loop stays responsive.
 
 Invariant: in plain JSON, what the store keeps is sent as it is, without decoding.
 """
@@ -18,11 +18,11 @@ from petset.apiserver.negotiate import META_GROUP, PROTOBUF, YAML, accepts_gzip,
 from petset.base.http import Headers, Response
 
 SLICE = 100
-"""So many objects are decoded before the loop gets its turn."""
+"""Objects decoded per turn of the event loop."""
 PIECE_BYTES = 64 * 1024
 """Stored objects are joined to pieces of this size."""
 PACKED_AT_ONCE = 2
-"""So many pieces are compressed before the loop gets its turn."""
+"""Pieces compressed per turn of the event loop."""
 _GZIP = 31
 """Window bits that make zlib write gzip's format."""
 
@@ -158,6 +158,6 @@ async def _packed(pieces: Sequence[bytes]) -> bytes:
     packed = []
     for index, piece in enumerate(pieces):
         packed.append(packer.compress(piece))
-        if index % (2 * PACKED_AT_ONCE) == 0:  # every other piece is but a comma
+        if index % (2 * PACKED_AT_ONCE) == 0:  # every other piece is only a comma
             await asyncio.sleep(0)
     return b"".join((*packed, packer.flush()))

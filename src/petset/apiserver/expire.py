@@ -1,6 +1,6 @@
-"""Events live for an hour: a task that removes old ones, a few at a time.
+"""Expiry of Events after an hour: a task that removes old ones in small batches.
 
-Invariant: however many come, they go as fast as they came, an hour later.
+Invariant: removal keeps pace with creation, however many Events there are.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from petset.store.types import ConflictError, Item, Store, UnavailableError
 PREFIX = "events/"
 PERIOD_S = 30.0
 SLICE = 100
-"""So many Events are looked at, or removed together, before the loop gets its turn."""
+"""Events examined, or removed together, per turn of the event loop."""
 DELETES_MAX = 200
-"""So many are removed in one pass."""
+"""Events removed in one pass at most."""
 PAUSE_S = 0.1
 """Pause before the next pass where one was not enough."""
 

@@ -1,11 +1,11 @@
-"""Gets of one object that are answered at once, on the little that has to be looked at anew.
+"""Fast path for GETs of one object: no task, no repeated authentication or negotiation.
 
-Who asks, and in which form, follows from a connection's certificate and header lines: it is found
-out once and kept in the request's notes. What a path stands for is kept, too. Left to do for a
-request are the look-up of the object, the question whether the user may have it, and the count.
+Identity and answer format follow from a connection's certificate and header lines: they are worked
+out once and cached in the request's notes; the route of a path is cached too. What remains for each
+request is authorization, the lookup of the object, and metrics.
 
-Invariant: the answer is the one that `App.dispatch` gives; where that takes more than is done
-here, there is none.
+Invariant: the answer equals that of `App.dispatch`; a request that needs more than is done here
+gets None and takes the ordinary path.
 """
 
 import time
@@ -37,7 +37,7 @@ class Glance:
         self._dress = dress
 
     def answer(self, request: Request) -> Response | None:
-        """The object that `request` asks for, or None where that is not so simple."""
+        """The object that `request` asks for, or None for the ordinary path."""
         started = time.perf_counter()
         found = _target(request.path)
         identity = plain_reader(request)
@@ -71,7 +71,7 @@ def _target(path: str) -> tuple[Route, str] | None:
 
 
 def plain_reader(request: Request) -> Identity | None:
-    """Who asks, if it is known and wants plain JSON as it is stored."""
+    """The identity, if it is known and the client wants JSON exactly as stored."""
     notes = request.notes
     if notes is None:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from petset.base.http import Request, Response
 
 Check = Callable[[], Awaitable[bool] | bool]
-"""Whether one part of the server is in order."""
+"""Whether one part of the server is healthy."""
 
 TEXT = (
     ("Content-Type", "text/plain; charset=utf-8"),

@@ -1,9 +1,9 @@
 """Fan-out of watch events: one encoding per group of watchers, the same bytes to each.
 
-A group is made of the watchers of one resource, namespace, filter and form of answer. They stand
-in rows; the rows are written to in turn, each with what was committed since its last turn, and the
-loop gets its turn between two of them. An idle group writes at once; after a round over all rows
-there is a pause, which grows with the time that the round took, half as fast.
+A group holds the watchers of one resource, namespace, filter and answer format, divided into rows
+(docs/adr/watch-fan-out-in-rows.md). Rows are written to in turn, each with what was committed since
+its own last turn, and the event loop runs other work in between. An idle group writes at once;
+after a round over all rows it pauses for half of the round's duration.
 
 Invariant: a watcher has a position (the last revision delivered), never a queue. One that is
 behind reads the store's history from its position on, and is told 410 when that is gone.
@@ -23,12 +23,12 @@ from petset.store.types import Event, Listener, Store
 GAP_S = 0.005
 GAP_MAX_S = 0.020
 ROW = 40
-"""So many watchers are written to before the loop gets its turn."""
+"""Watchers written to per turn of the event loop."""
 CATCH_UP = 500
-"""So many events are read from history at a time."""
+"""Events read from history at a time."""
 
 Subscribe = Callable[[Listener], Callable[[], None]]
-"""Has a listener told of events, of one prefix at least all that can matter to it."""
+"""Subscribes a listener to the events of one prefix: at least to all that can matter to it."""
 
 Encode = Callable[[Sequence[Event], bool], bytes]
 """Events as a chunk of the answer; the flag says that it is the watcher's first one."""
@@ -72,7 +72,7 @@ class Group:
     """Watchers that get the same bytes.
 
     Attributes:
-        closing: whether the server is: who joins has come to the end already.
+        closing: whether the server shuts down; a watcher that joins then ends at once.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Group:
             watcher.wake.set()
 
     def join(self, watcher: Watcher) -> None:
-        """Let `watcher`, which has caught up in this very step of the loop, take part."""
+        """Add `watcher`, which has to have caught up in this same turn of the event loop."""
         row = next((row for row in self._rows if len(row.watchers) < ROW), None)
         if row is None:
             row = _Row()
@@ -165,7 +165,7 @@ class Group:
                 self._deliver(self._due.popleft())
             fine = True
         finally:
-            if not fine:  # a bug: better that clients list again than that they hear nothing
+            if not fine:  # a bug: end the watches, so that clients list again
                 self._due.clear()
                 self._running = False
                 self.end()
@@ -185,7 +185,7 @@ class Group:
             if watcher.behind:
                 continue
             if watcher.writer.pressure:
-                # What came before and is not here did not matter: it need not be in the history.
+                # Earlier events did not match, or they would be here: history need not hold them.
                 watcher.position = max(watcher.position, events[0].revision - 1)
                 watcher.behind = True
                 watcher.wake.set()
@@ -217,7 +217,7 @@ class _Batch:
 
 
 class _Row:
-    """Some watchers of a group, and what they wait for.
+    """Some of a group's watchers, and the batches not yet written to them.
 
     Attributes:
         waiting: what was committed since the row's last turn.

@@ -68,7 +68,7 @@ def at_revision(obj: Obj, revision: int) -> bytes:
 
 
 def maker(obj: Obj) -> Make:
-    """What a store wants to write `obj`."""
+    """The `make` function with which a store writes `obj`."""
     ordered = arrange({**obj, "metadata": {**(obj.get("metadata") or {}), "resourceVersion": ""}})
 
     def make(revision: int) -> bytes:

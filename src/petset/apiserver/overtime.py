@@ -1,4 +1,4 @@
-"""Time limits of requests: one timer for all of them, because nearly all end long before.
+"""Time limits of requests: one shared timer, because nearly all requests end long before theirs.
 
 Invariant: while a block runs under a limit, the timer is set to its end or earlier; while none
 does, no timer is set.

@@ -13,7 +13,7 @@ from petset.api.meta import Obj
 
 DECODED_MAX = 128
 DECODED_BYTES_MAX = 32 * 1024
-"""Decoded objects remembered: one event is looked at by every group of watchers."""
+"""Decoded objects cached: every group of watchers looks at the same event."""
 
 _TEXTS = b"name|generateName|namespace|uid|resourceVersion|creationTimestamp|deletionTimestamp"
 _TEXT = rb'"(?:%b)":"[^"\\]*"' % _TEXTS

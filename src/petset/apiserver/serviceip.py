@@ -48,7 +48,7 @@ class ServiceAllocator:
         return str(self._net.network_address + 1)
 
     def rebuild(self, services: Iterable[Obj]) -> None:
-        """Forget everything and take in the stored Services."""
+        """Rebuild the index from the stored Services."""
         self._used_ips.clear()
         self._used_ports.clear()
         for service in services:

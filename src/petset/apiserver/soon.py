@@ -1,10 +1,10 @@
-"""Creates that need no task: all is decided at once, and the answer is sent by the commit.
+"""Fast path for creates: no task per request; the commit's callback sends the answer.
 
-The many requests that wait for one commit are answered one after the other in a single turn of
-the loop; a task each would cost more than all that the answers do.
+All requests that wait for one commit are answered in a single turn of the event loop; a task for
+each would cost more than everything else that the answers take.
 
-Invariant: the answer is the one that `App.dispatch` gives. What is refused is left to it, as is
-whatever takes more than is done here; nothing has been changed by then.
+Invariant: the answer equals that of `App.dispatch`. Refusals, and requests that need more than is
+done here, are left to it before anything has been changed.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ Failure = Callable[[Exception], Response]
 
 
 class Creates:
-    """Takes in what is to be created. `answer` is a `base.http.AtOnce`."""
+    """Accepts objects to create. `answer` is a `base.http.AtOnce`."""
 
     def __init__(self, backend: Backend, metrics: Metrics, dress: Dress, failure: Failure) -> None:
         self.metrics = metrics
@@ -42,7 +42,7 @@ class Creates:
         self._timer: asyncio.TimerHandle | None = None
 
     def answer(self, request: Request) -> Later | None:
-        """An answer that comes with the commit, or None where that is not so simple."""
+        """An answer that comes with the commit, or None for the ordinary path."""
         identity, route = plain_reader(request), _target(request.path)
         if identity is None or route is None or request.query or not _sends_json(request):
             return None
@@ -67,7 +67,7 @@ class Creates:
         write.put_soon(call, obj, one.done)
 
     def over(self, one: "_Create", code: int) -> None:
-        """From a create: its answer is there."""
+        """Called by a create that has been answered."""
         self.metrics.mutating.now -= 1
         route = one.call.route
         took_s = asyncio.get_running_loop().time() - one.started
@@ -114,7 +114,7 @@ class _Create:
             self._give(answer.stored(self.call, outcome.value, 201))
 
     def expire(self) -> None:
-        """The time is up. The write goes its way."""
+        """The time limit has passed; the write itself goes on."""
         why = timeout("request did not complete within the allotted timeout")
         self._give(self._creates.failure(why))
 

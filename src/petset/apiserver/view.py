@@ -12,8 +12,8 @@ from petset.store.types import Store
 
 KEPT_MAX = 64
 KEPT_BYTES_MAX = 2048
-"""Objects that are kept decoded, and how large they may be: every new object in a namespace asks
-for that, every pod for the same few others."""
+"""How many objects are kept decoded, and how large they may be: each create looks up its namespace,
+each pod the same few other objects."""
 
 
 class View:

@@ -1,4 +1,4 @@
-"""The way of every write: metadata, defaults, admission, validation, compare-and-swap.
+"""The path of every write: metadata, defaults, admission, validation, compare-and-swap.
 
 Invariant: between reading the newest state and handing the write to the store nothing is awaited,
 so a decision is never made on a state that another write of this server has replaced.
@@ -90,7 +90,7 @@ async def create(call: Call, obj: MutableObj, entries: Entries | None = None) ->
 
 
 def put_soon(call: Call, obj: MutableObj, done: Done) -> None:
-    """`create` without waiting, of what is no Service and no dry run.
+    """`create` without waiting; not for Services, not for dry runs.
 
     Raises ConflictError where there is such an object.
     """
@@ -270,7 +270,7 @@ async def _update_once(call: Call, item: Item, change: Change, about: str) -> Wr
 
 
 async def unchanged(call: Call, item: Item) -> Written:
-    """What is there already is the answer, as soon as it is there for good."""
+    """The answer to an update that changes nothing, given once the stored state is durable."""
     await call.backend.store.durable(item.revision)
     return Written(item.value, changed=False)
 

@@ -1,4 +1,4 @@
-"""A deadline that is moved often and seldom met: of a connection that waits for its peer."""
+"""A deadline that is moved often and rarely reached, such as a connection's idle timeout."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,9 +7,9 @@ _FOREVER = float("inf")
 
 
 class Deadline:
-    """Calls `expire` when it is met. To be used on one event loop.
+    """Calls `expire` when it is reached. To be used on one event loop.
 
-    Moving it costs next to nothing: the timer is set again when it rings too early.
+    Moving it is cheap: the timer is set again only when it fires too early.
     """
 
     __slots__ = ("_expire", "_loop", "_timer", "_when")
@@ -21,18 +21,18 @@ class Deadline:
         self._when = _FOREVER
 
     def set(self, delay_s: float) -> None:
-        """Meet it in so many seconds."""
+        """Move it to so many seconds from now."""
         self._when = self._loop.time() + delay_s
         if self._timer is None or self._timer.when() > self._when:
             self.stop()
             self._timer = self._loop.call_at(self._when, self._ring)
 
     def never(self) -> None:
-        """There is nothing to wait for."""
+        """Disarm it."""
         self._when = _FOREVER
 
     def stop(self) -> None:
-        """Let go of the timer, for good."""
+        """Cancel the timer for good."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -14,7 +14,7 @@ PIECE_BYTES = 64 * 1024
 
 
 class Gate:
-    """Whether a peer takes more, and whether it is still there; shared by protocol and writer."""
+    """Flow control of one peer: whether it takes more, and whether it is still connected."""
 
     __slots__ = ("_resumed", "_waiters", "lost", "paused")
 
@@ -105,7 +105,7 @@ async def write_pieces(
 
 
 def cut(data: bytes, size: int) -> Sequence[bytes | memoryview]:
-    """Much data in views of `size` bytes, less as it is."""
+    """Large data in views of `size` bytes, small data unchanged."""
     if len(data) <= 2 * size:
         return (data,)
     view = memoryview(data)

@@ -1,4 +1,4 @@
-"""The HTTP front: listens, limits TLS handshakes, keeps the connections, closes with grace.
+"""The HTTP front: listens, limits TLS handshakes, keeps the connections, closes gracefully.
 
 Shared by the API server and by the agent's endpoint. HTTP/1.1 and 1.0; behind a `Handler`.
 Invariant: no type of an HTTP library gets past this module and those it stands on
@@ -203,7 +203,7 @@ def _speaks_plain_http(sock: socket.socket) -> bool:
 
 
 def _say_it_is_tls(sock: socket.socket) -> None:
-    """Tell a peer that took this port for a plain one, and close."""
+    """Tell a peer that speaks plain HTTP that this port takes TLS, and close."""
     try:
         sock.recv(PLAIN_BYTES_MAX)  # what is left unread would reset the connection
         sock.send(_NOT_TLS)

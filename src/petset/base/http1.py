@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
             self._repeats.learn(data, item)
 
     def _answered_at_once(self, data: bytes) -> bool:
-        """Whether `data` was a whole request of a known form, and its answer was there."""
+        """Answer a whole request of a known form without a task; False where that cannot be done."""
         at_once = self._owner.at_once
         if at_once is None or self._busy or self._intake.stage is not Stage.IDLE:
             return False
@@ -151,7 +151,7 @@ class Connection(asyncio.Protocol):
                 self._deadline.never()
                 return True
             whole = self._answers.whole(reply)
-        except Exception:  # a bug costs the short way only: the handler is asked
+        except Exception:  # a bug costs the fast path only: the handler is called
             log.exception("%s %s failed at once", request.method, request.path)
             return False
         self._transport.write(whole)
@@ -162,7 +162,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _take(self, reply: Response) -> None:
-        """The answer that was to come is there."""
+        """Send the answer that a `Later` announced."""
         self._awaits_later = False
         if self._transport.is_closing():
             return

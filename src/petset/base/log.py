@@ -71,7 +71,7 @@ def setup(form: Format = "text", *, level: str = "INFO", stream: IO[str] | None 
 
 
 def _forget_unused() -> None:
-    """Records need not know what no line shows: where they were made is most of their cost.
+    """Do not collect what no line shows: finding the caller is most of the cost of a record.
 
     The switches are those that the library's documentation names for this ("Optimization").
     """

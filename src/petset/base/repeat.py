@@ -17,7 +17,7 @@ from petset.base.intake import Incoming
 BLOCK_BYTES_MAX = 4096
 PATH_BYTES_MAX = 1024
 POSTS_MAX = 8
-"""So many blocks of header lines of POSTs are remembered: they differ in the length of the body."""
+"""Header blocks of POSTs remembered: they differ in the length of the body."""
 
 _LINE = re.compile(rb"(?:GET|POST) (/[A-Za-z0-9/._~:@!$&'()*+,;=-]*) HTTP/1\.1")
 

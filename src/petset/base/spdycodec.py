@@ -80,7 +80,7 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """A stream ends without more ado. Status 5 is "cancel", 3 "refused"."""
+    """A stream ends at once. Status 5 is "cancel", 3 "refused"."""
 
     stream: int
     status: int
@@ -88,7 +88,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """To be sent back as it is, by whoever did not start it."""
+    """To be echoed unchanged by the side that did not start it."""
 
     id: int
 

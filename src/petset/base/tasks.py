@@ -1,4 +1,4 @@
-"""Tasks that are to live on: a crash is logged, counted and followed by another start.
+"""Supervised tasks: a crash is logged, counted and followed by a restart.
 
 Invariant: cancellation always gets through; only bugs are caught here.
 """
@@ -17,7 +17,7 @@ crashes: Counter[str] = Counter()
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long to wait before another start, in seconds.
+    """How long to wait before a restart, in seconds.
 
     Attributes:
         first_s: after the first crash; doubled by each one that follows.
@@ -33,7 +33,7 @@ class Backoff:
 async def supervise(
     name: str, factory: Callable[[], Awaitable[None]], backoff: Backoff | None = None
 ) -> None:
-    """Run `factory()` until it returns; start it again, after a while, whenever it raises."""
+    """Run `factory()` until it returns; restart it, with back-off, whenever it raises."""
     pace = backoff or Backoff()
     loop = asyncio.get_running_loop()
     delay_s = pace.first_s

@@ -83,7 +83,7 @@ class Heads:
 
 def header_line(name: str, value: str) -> str:
     """`name: value` and CR LF. Raises HeaderError for line breaks inside."""
-    safe = name.isalpha() and value.isalnum()  # the usual case, told quickly
+    safe = name.isalpha() and value.isalnum()  # fast path for the usual case
     if not safe and (_UNSAFE.search(value) or _UNSAFE.search(name) or ":" in name or not name):
         raise HeaderError(f"header {name!r} would break the head of the answer")
     return f"{name}: {value}\r\n"

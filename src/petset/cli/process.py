@@ -17,7 +17,7 @@ from pathlib import Path
 from petset.cli import state
 
 MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(128 * 1024)}
-"""Has the C library give memory back after large answers: else it comes to expect them."""
+"""Makes the C library give memory back after large answers: by default it raises its threshold."""
 
 _WAITING = "waits for go\n"
 OTHER_PORT = "free it, or start the cluster on another one with --port P"

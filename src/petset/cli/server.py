@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def _runner(loop: str) -> asyncio.Runner:
-    """What runs the event loop called `loop`, or the better one that there is."""
+    """A runner for the event loop named `loop`; "": uvloop where it is installed, else asyncio."""
     if loop not in ("", "asyncio", "uvloop"):
         raise RefusedError(f"{LOOP_VARIABLE}={loop} is no event loop", "say asyncio or uvloop")
     installed = loop != "asyncio" and importlib.util.find_spec("uvloop") is not None
@@ -182,7 +182,7 @@ async def _control(app: App, where: paths.Paths, clock: SystemClock, ids: Ids) -
 
 
 def _settle_memory() -> None:
-    """Keep the collector away from what is loaded and stays."""
+    """Exclude what is loaded for good from garbage collection."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -26,7 +26,7 @@ PATCH_TYPES: dict[PatchKind, str] = {
 }
 
 PREPARED_AT_ONCE = 50
-"""So many items of a list are prepared before the loop gets its turn."""
+"""List items prepared per turn of the event loop."""
 
 Query = list[tuple[str, str]]
 Prepare = Callable[[MutableObj], None]

@@ -4,7 +4,7 @@ import asyncio
 
 
 class Queue:
-    """Keys to look at. A key is handed to one worker at a time and never twice in the queue.
+    """Keys to process. A key is handed to one worker at a time and never twice in the queue.
 
     Times are seconds on the running event loop's clock.
 

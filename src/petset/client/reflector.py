@@ -21,8 +21,8 @@ SILENCE_MAX_S = 300.0
 """A watch without any event, not even a bookmark, for so long is taken for dead."""
 
 HEARD_S = 1.0
-"""How exactly it is noted when a watch brought its last event: a timer per event costs more than
-taking it in."""
+"""Resolution at which a watch's last event is noted: a timer per event would cost more than the
+event itself."""
 
 LASTING = 5
 """Failures in a row (some 6 s) after which a warning is logged."""
@@ -94,7 +94,7 @@ class _Reflector:
                 self.failures = 0
 
     def _slim(self, obj: MutableObj) -> None:
-        """Forget who owns which fields: a third of an object, which no reader of a cache asks for.
+        """Drop managedFields: a third of an object, which no reader of a cache needs.
         The server keeps it where an update leaves it out."""
         metadata = obj.get("metadata")
         if metadata:
@@ -109,7 +109,7 @@ class _Reflector:
         self._tell(error)
 
     def _tell(self, error: Exception) -> None:
-        """Log a failure: a short one is nobody's business, a lasting one is, once."""
+        """Log a failure: a short one quietly, a lasting one as a warning, once."""
         level = logging.WARNING if self.failures == LASTING else logging.DEBUG
         _log.log(level, "cannot follow %s: %r", self.cache.resource, error)
 

@@ -10,7 +10,7 @@ import orjson
 from petset.api.meta import MutableObj
 
 ENTRIES_MAX = 4096
-"""So many parts are remembered at least, and twice as many at most."""
+"""Parts remembered: at least this many, at most twice as many."""
 TEXT_MAX = 128
 """Longer strings are hardly ever equal, and slow to look up."""
 PART_BYTES_MAX = 4096
@@ -24,7 +24,7 @@ _METADATA_TEXTS = ("namespace", "creationTimestamp", "generateName")
 class Sharing:
     """Remembers parts of objects, the more recently seen ones.
 
-    A table that is full becomes the old one; what is found there moves on into the new one.
+    Two generations: a full table becomes the old one; entries found there move to the new one.
     """
 
     def __init__(self) -> None:

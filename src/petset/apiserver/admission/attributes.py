@@ -1,4 +1,4 @@
-"""What admission plugins are told, and what they look like."""
+"""The input of admission plugins, and their types."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,7 +13,7 @@ CREATE, UPDATE, DELETE = "CREATE", "UPDATE", "DELETE"
 
 
 class Attributes(NamedTuple):
-    """What a plugin is told of a request.
+    """What a plugin knows of a request.
 
     Attributes:
         operation: CREATE, UPDATE or DELETE.

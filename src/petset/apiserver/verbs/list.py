@@ -18,7 +18,7 @@ from petset.store.types import CompactedError, Event, Item, Snapshot, Store
 WAIT_S = 3.0
 """How long a list waits for a revision that is yet to come."""
 YIELD_EVERY = 200
-"""So many objects are looked into before the loop gets its turn."""
+"""Objects examined per turn of the event loop."""
 
 _key = attrgetter("key")
 
