@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
             self._repeats.learn(data, item)
 
     def _answered_at_once(self, data: bytes) -> bool:
-        """Answer a whole request of a known form without a task; False where that cannot be done."""
+        """Answer a whole request of a known form without a task; False where that cannot be."""
         at_once = self._owner.at_once
         if at_once is None or self._busy or self._intake.stage is not Stage.IDLE:
             return False

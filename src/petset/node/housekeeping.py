@@ -1,4 +1,4 @@
-"""Slow chores of a node: logs that have grown too large are put aside."""
+"""Periodic maintenance of a node: logs that have grown too large are rotated."""
 
 import asyncio
 from pathlib import Path

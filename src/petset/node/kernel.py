@@ -210,5 +210,5 @@ class Growth:
             os.read(self._fd, 65536)
 
     def close(self) -> None:
-        """Let go of the watch."""
+        """Close the watch."""
         os.close(self._fd)

@@ -1,11 +1,11 @@
 """What to do next for one pod. Pure: equal inputs, equal plan.
 
-Order of a life: volumes and sandbox together, init containers one by one, regular containers one
-after the other without waiting for each other to become ready. Order of an end: regular containers
-together, sidecars in reverse, then clean, unmount, remove the sandbox; only then is the API told,
-so that a name is never free while something of the pod still runs.
-A sandbox that is made anew (the machine was restarted) begins that life again: every init container
-runs once more.
+Start-up: volumes and sandbox together, init containers one by one, regular containers one after the
+other without waiting for each other to become ready. Shutdown: regular containers together,
+sidecars in reverse, then clean, unmount, remove the sandbox; only then is the API told, so that a
+name is never free while something of the pod still runs.
+A sandbox that is made anew (the machine was restarted) starts over: every init container runs once
+more.
 """
 
 from collections.abc import Iterator

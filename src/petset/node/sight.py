@@ -17,7 +17,7 @@ ProbedOf = Callable[[Obj, Run], Probed]
 
 
 class Sight:
-    """The eyes of one pod's worker."""
+    """Reads the state of one pod for its worker."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools

@@ -1,4 +1,4 @@
-"""The kernel's memory of UDP flows: those to endpoints that are gone are deleted.
+"""Connection tracking of UDP: flows to endpoints that are gone are deleted.
 
 The wire format is ctnetlink's (linux/netfilter/nfnetlink_conntrack.h).
 Invariant: only flows to a changed place whose endpoint is not among the present ones are deleted.

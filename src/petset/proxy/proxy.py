@@ -126,8 +126,8 @@ class Proxy:
         await self._forget_flows(datagram_places(rules))
 
     async def _forget_flows(self, places: Mapping[Place, frozenset[Target]]) -> None:
-        """Flows of UDP outlive rules: whoever sends on would reach an endpoint that is gone, or
-        nobody. TCP finds out by itself."""
+        """Tracked UDP flows outlive the rules: their senders would go on to an endpoint that is
+        gone. TCP connections break by themselves."""
         changed = {
             place: places.get(place, frozenset())
             for place in {*self._flows, *places}

@@ -6,7 +6,7 @@ The shape of a controller. It subclasses `Controller` and gives
 - `caches`: what plans are made from. They are asked for in the constructor
   (`ctx.informers.cache("pods")`), so that the manager can wait for their first lists;
 - `watch(queue)`: adds handlers to the caches that turn changes into keys. A key names the object
-  that is brought in order, never the event. Called once, before the workers start;
+  that is reconciled, never the event. Called once, before the workers start;
 - `observe(key)`: everything that the plan needs, read from the caches; None when the object is
   gone. It may ask the API (a live GET where a cache is not enough), but it writes nothing;
 - `plan(seen, now)`: calls the controller's pure `plan.py`;
@@ -17,8 +17,8 @@ The outcome of one turn is `Done`, `After(seconds)`, `Retry` (back-off) or `Term
 wait for the next change).
 
 Invariant: a key is planned only when the caches have seen its own earlier writes (freshness.py).
-Invariant: a key that is dear to plan rests in between; what changes meanwhile is planned for
-together.
+Invariant: a key whose plan is expensive is delayed before its next one; changes in the meantime are
+handled together.
 Invariant: `except Exception` stands here and nowhere else in the controllers: a bug in one plan is
 logged, counted and retried with back-off; the other keys go on.
 """
@@ -49,14 +49,14 @@ RETRY_MAX_S = 60.0
 """Longest back-off of a key, in seconds."""
 
 DEAR_S = 0.001
-"""A plan that takes so long is dear: its key rests before the next one."""
+"""A plan that takes at least this long is expensive: its key is delayed before the next one."""
 
 REST = 5.0
-"""A key rests so many times as long as its last plan took, times the number of keys that rest:
-planning leaves most of the processor to what it waits for, however many keys are busy."""
+"""The delay is this many times the duration of the last plan, times the number of delayed keys:
+planning leaves most of the CPU to other work, however many keys are busy."""
 
 REST_MAX_S = 1.0
-"""Longest rest, in seconds."""
+"""Longest such delay, in seconds."""
 
 _TERMINAL_CODES = frozenset({400, 405, 415, 501})
 """Answers that another try cannot change: the request itself is wrong or not supported."""
@@ -199,7 +199,7 @@ class Loop(Generic[S]):
         return outcome
 
     def _plan(self, key: str, seen: S) -> Plan:
-        """The plan, and the rest that the key has earned by it."""
+        """The plan; an expensive one delays the key's next one."""
         time = asyncio.get_running_loop().time
         began = time()
         plan = self._controller.plan(seen, self._clock.now())
@@ -245,7 +245,7 @@ def _failed(failure: Failure) -> Outcome:
     if isinstance(failure, StatusError):
         causes = failure.details.get("causes") or ()
         if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
-            return Done()  # nothing can be made there any more; what is there goes by itself
+            return Done()  # the namespace is going, and its content with it
         if failure.code in _TERMINAL_CODES:
             return Terminal(str(failure))
     return Retry(f"{failure}" or type(failure).__name__)

@@ -1,4 +1,4 @@
-"""Numbers that controllers tell of, as plain values that the server can print.
+"""Metrics of controllers, as plain values that the server can render.
 
 Counters are kept here; gauges are asked for when somebody looks (`add`), so that nothing has to be
 taken back when an object is gone.

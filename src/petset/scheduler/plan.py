@@ -66,10 +66,10 @@ SCORES: Sequence[tuple[int, Score]] = (
 """Weights as upstream's defaults (images are not scored); `fit.points` come with weight 1."""
 
 ENOUGH_MIN = 100
-"""In clusters of fewer nodes every node is looked at."""
+"""In clusters with fewer nodes every node is examined."""
 
 EQUALS_MAX = 64
-"""So many pods are placed by one look at most."""
+"""Pods placed from one scan of the nodes at most."""
 
 Draw = Callable[[int], int]
 """Draws a number from 0 to below its argument: how ties are broken."""
@@ -208,7 +208,7 @@ def _winners(pod: PodInfo, world: World, found: _Found) -> list[NodeInfo]:
 
 
 def _kind_of(pod: PodInfo, world: World, checks: Sequence[tuple[str, Check]]) -> Hashable:
-    """What pods have in common that see equally good nodes alike; None: such a pod has no like.
+    """The key under which pods share equally good nodes; None for a pod that shares none.
 
     Nothing may count but the nodes one by one and where the pods of its controller are.
     """

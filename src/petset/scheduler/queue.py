@@ -195,7 +195,7 @@ class Queue:
         self._some.set()
 
     def _leave(self, entry: Entry) -> None:
-        """The entry waits no longer, whatever for."""
+        """Take the entry out of whatever place it waits in."""
         if entry.timer is not None:
             entry.timer.cancel()
             entry.timer = None

@@ -1,9 +1,9 @@
 """The scheduler at work: watches, tries pods one after the other, binds them side by side.
 
-Invariant: one decision at a time, each on a picture that holds all earlier ones; only the writing
-runs concurrently.
-Invariant: `except Exception` stands here once, around the decision: a pod that brings the planner
-down is logged and backs off; the others go on.
+Invariant: one decision at a time, each on a state that includes all earlier ones; only the writes
+run concurrently.
+Invariant: `except Exception` stands here once, around the decision: a pod on which the planner fails
+is logged and backed off; the others go on.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The scheduler's picture of the cluster: what the caches say plus what was decided just now.
+"""The scheduler's view of the cluster: the caches plus decisions that are not yet in them.
 
 Invariant: a decision is seen by the next one at once (assumed pods, promised volumes, chosen
 nodes of claims), and is taken back when its writing fails.
@@ -44,7 +44,7 @@ class State:
         self.namespaces: dict[str, dict[str, str]] = {}
 
     def world(self) -> World:
-        """The present picture. Valid until the next change."""
+        """The present view. Valid until the next change."""
         return World(
             self._nodes,
             claims=self.claims,
@@ -58,7 +58,7 @@ class State:
         )
 
     def looked_at(self, count: int) -> None:
-        """So many nodes were looked at for a pod: the next look begins behind them."""
+        """This many nodes were scanned for a pod: the next scan starts behind them."""
         self._start = (self._start + count) % max(1, len(self._nodes))
 
     def set_node(self, name: str, node: Obj | None) -> None:

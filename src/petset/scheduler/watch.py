@@ -1,4 +1,4 @@
-"""From changes in the caches to the scheduler's picture, its queue, and whom to wake."""
+"""From changes in the caches to the scheduler's view, its queue, and the pods to retry."""
 
 from collections.abc import Mapping
 from typing import Any

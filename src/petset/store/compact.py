@@ -1,13 +1,13 @@
-"""How much old history is let go of on disk, and when: small slices between commits.
+"""How much old history is dropped from disk, and when: small slices between commits.
 
 Invariant: a slice is never more than `SLICE` revisions, so that no writer waits long for one.
 Invariant: slices keep pace with writing, whatever its speed and the size of what is written.
 """
 
 SLICE = 200
-"""Revisions let go of in one transaction."""
+"""Revisions dropped in one transaction."""
 SLICE_BYTES = 2 * 1024 * 1024
-"""Fewer revisions are let go of when they hold so much."""
+"""Fewer revisions are dropped when they hold this many bytes."""
 
 
 class Compaction:

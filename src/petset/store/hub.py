@@ -1,4 +1,4 @@
-"""Who hears of committed events: the history kept in memory, and the subscribers.
+"""Delivery of committed events: the history kept in memory, and the subscribers.
 
 Invariant: an event costs its own resource's subscribers, never those of others.
 Invariant: the history has no gap: it holds every event after `compacted`.
@@ -59,7 +59,7 @@ class History:
         self._times: deque[tuple[float, int]] = deque()
 
     def add(self, events: Sequence[Event], now: float) -> None:
-        """Take in committed events and let go of what is too old or too much."""
+        """Add committed events and drop what is too old or too much."""
         for event in events:
             self._order.append(event)
             self._bytes += size_of(event)
@@ -142,7 +142,8 @@ class Hub:
     def publish(self, events: Sequence[Event]) -> Sequence[Callable[[], None]]:
         """The calls that tell every subscriber, each once, of what it wants of `events`.
 
-        They are made before the first is run, so who subscribes meanwhile hears later events only.
+        They are collected before the first one runs: a listener that is added meanwhile hears only
+        later events.
         """
         by_resource: dict[str, list[Event]] = {}
         for event in events:

@@ -5,7 +5,7 @@ Invariant: a revision is given on the loop before anything is awaited; `head` sh
 Invariant: revisions are dense. When a commit fails, every write that was not durable fails, and
 their revisions are given out again; before the next commit the driver makes sure that nothing of
 them is left.
-Invariant: who is cancelled while waiting for a write does not undo it.
+Invariant: cancelling a caller that waits for a write does not undo the write.
 """
 
 import asyncio
@@ -145,7 +145,7 @@ class Log:
         return await self._wait(key, make, current, deleted=True)
 
     async def durable(self, revision: int) -> None:
-        """Wait until `revision` is committed: for who answers with what `head` shows.
+        """Wait until `revision` is committed: for callers that answer with what `head` shows.
 
         Raises UnavailableError when it was taken back instead.
         """
@@ -155,7 +155,7 @@ class Log:
             await waiter
 
     async def settled(self) -> None:
-        """Wait until all that `head` shows is committed: for who refuses because of that.
+        """Wait until all that `head` shows is committed: for callers that refuse because of it.
 
         Raises UnavailableError when some of it was taken back instead.
         """
@@ -173,7 +173,7 @@ class Log:
         return self._hub.subscribe(prefix, listener)
 
     async def close(self) -> None:
-        """Finish pending writes and let go of the files."""
+        """Finish pending writes and close the files."""
         if self._closed:
             return
         self._closed = True

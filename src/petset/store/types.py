@@ -126,14 +126,14 @@ class Store(Protocol):
         ...
 
     async def durable(self, revision: int) -> None:
-        """Wait until `revision` is committed: for who answers with what `head` shows.
+        """Wait until `revision` is committed: for callers that answer with what `head` shows.
 
         Raises UnavailableError when it was taken back instead.
         """
         ...
 
     async def settled(self) -> None:
-        """Wait until all that `head` shows is committed: for who refuses because of that.
+        """Wait until all that `head` shows is committed: for callers that refuse because of it.
 
         Raises UnavailableError when some of it was taken back instead.
         """
@@ -151,5 +151,5 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None:
-        """Finish pending writes and let go of the files."""
+        """Finish pending writes and close the files."""
         ...

@@ -40,7 +40,7 @@ class Disk:
             self._sync()
 
     def compact(self, upto: int) -> bool:
-        """Let go of the history up to and including revision `upto`; synced with what follows."""
+        """Drop the history up to and including revision `upto`; synced with what follows."""
         self._do(lambda driver: driver.compact(upto))
         return False
 
@@ -50,7 +50,7 @@ class Disk:
         self._sync()
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
     def lose_power(self) -> None:
         """What was not synced is gone."""

@@ -1,4 +1,4 @@
-"""What has to be true of a world that has come to rest.
+"""What has to hold in a world that has settled.
 
 Status counters, revisions, owner references, claims and volumes, budgets and endpoints tell the
 truth; nothing is half gone; the runtime and the API agree.
@@ -24,7 +24,7 @@ Check = Callable[["World"], Iterable[str]]
 
 
 def faults(world: World) -> list[str]:
-    """Everything that is not as it should be at rest."""
+    """Everything that is not as it should be in a settled world."""
     return [text for check in CHECKS for text in check(world)]
 
 

@@ -15,7 +15,7 @@ from petset.reconcile.loop import Controller
 
 
 class Deployments(Controller[Observed]):
-    """Brings Deployments in order."""
+    """Reconciles Deployments."""
 
     name = "deployment"
     component = "deployment-controller"

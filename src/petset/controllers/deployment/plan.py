@@ -66,7 +66,7 @@ def plan(seen: Observed, now: float) -> Plan:
     if claims.adopted or claims.released:
         return Plan(actions=tuple(_ownership(spec, claims)))
     if not seen.may_adopt and wants_adoption(spec.obj, seen.replicasets.values()):
-        return Plan()  # this deployment is gone already, and the caches are yet to tell
+        return Plan()  # this deployment is gone already; the caches lag behind
     turn = replace(turn, found=sets.synced(spec, found))
     turn = replace(turn, conditions=progress.paused(spec, turn.conditions, now))
     if found.new is not None:
@@ -118,7 +118,7 @@ def _change(
     estimate: bool = True,
     collisions: int | None = None,
 ) -> Plan:
-    """Bring the sets to what is wanted, remove the surplus, and tell how things stand.
+    """Bring the sets to the wanted state, remove the surplus, and report status.
 
     Args:
         estimate: whether to judge the roll-out's progress.
@@ -170,7 +170,7 @@ def _create(turn: _Turn) -> Plan:
 
 
 def _numbered(spec: Spec, marks: notes.Annotations) -> list[Action]:
-    """Let the deployment tell the revision that it is at."""
+    """Write the deployment's present revision into its annotation."""
     number = marks.get(notes.REVISION)
     if number is None or meta.annotations_of(spec.obj).get(notes.REVISION) == number:
         return []

@@ -35,7 +35,7 @@ def without(conditions: Conditions, kind: str) -> Conditions:
 
 
 def paused(spec: Spec, conditions: Conditions, now: float) -> Conditions:
-    """Tell that the roll-out stands still, or goes on, by the user's will."""
+    """Set Progressing for a roll-out that the user has paused or resumed."""
     reason = find(conditions, PROGRESSING).get("reason")
     if spec.deadline_s is None or reason == _LATE or spec.paused == (reason == _PAUSED):
         return conditions
@@ -46,7 +46,7 @@ def paused(spec: Spec, conditions: Conditions, now: float) -> Conditions:
 
 
 def found_new(spec: Spec, conditions: Conditions, name: str, now: float) -> Conditions:
-    """Begin to watch a set that was there before anybody asked for progress."""
+    """Start tracking a set that existed before a progress deadline was set."""
     if spec.deadline_s is None or find(conditions, PROGRESSING):
         return conditions
     message = f'Found new replica set "{name}"'

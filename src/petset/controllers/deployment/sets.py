@@ -1,4 +1,4 @@
-"""The ReplicaSets of a deployment: which one is new, what a fresh one is like. Pure.
+"""The ReplicaSets of a deployment: which one is new, and how a fresh one is made. Pure.
 
 Rules: workload-semantics 3.1. A set is a value; a plan makes changed values, and `writes` tells
 the patches between what is stored and what is wanted.

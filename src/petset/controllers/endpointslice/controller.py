@@ -15,13 +15,13 @@ from petset.reconcile.loop import Controller
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
 MANY = 50
-"""Services of so many pods wait for more changes of pods before they are planned."""
+"""Services with this many pods batch changes of pods before they are planned."""
 
 BATCH_S = 0.05
 LEGACY_REST_S = 0.005
 LEGACY_REST_MAX_S = 2.0
-"""The Endpoints of such services rest so long for each pod between writes: the object is written
-whole, whatever has changed, and who is in a hurry reads slices."""
+"""Pause, for each pod, between writes of such a service's Endpoints: the object is written whole,
+whatever has changed, and clients that need updates quickly read slices."""
 
 _SERVICE = "service-key"
 _FIRST = "first-selected-label"

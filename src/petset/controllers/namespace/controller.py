@@ -23,7 +23,7 @@ IGNORED = frozenset({"events.events.k8s.io"})
 
 
 class Namespaces(Controller[Observed]):
-    """Furnishes new namespaces and empties those that go."""
+    """Creates the default objects of namespaces and empties terminating ones."""
 
     name = "namespace"
     component = "namespace-controller"
@@ -39,7 +39,7 @@ class Namespaces(Controller[Observed]):
         self.caches = (self._namespaces, self._accounts, self._config_maps)
 
     def watch(self, queue: Queue) -> None:
-        """Namespaces; what each has to have; what goes from one that is going."""
+        """Namespaces; their default objects; deletions in terminating ones."""
 
         def on_namespace(old: Obj | None, new: Obj | None) -> None:
             queue.add(meta.name_of(new or old or {}))
@@ -59,7 +59,7 @@ class Namespaces(Controller[Observed]):
             cache.add_handler(on_content)
 
     async def observe(self, key: str) -> Observed | None:
-        """The namespace, its furniture, and, if it is going, what is left in it."""
+        """The namespace, its default objects, and, if it is terminating, what is left in it."""
         namespace = self._namespaces.get("", key)
         if namespace is None:
             return None

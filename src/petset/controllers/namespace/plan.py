@@ -103,7 +103,7 @@ def _leave(seen: Observed, now: float) -> Plan:
         status = Patch(RESOURCE, "", name, patch, subresource="status", uid=uid)
     if not deletions:
         return Plan(status=status, requeue_after_s=LOOK_AGAIN_S)
-    # looked at again at once: most content goes with the deletion
+    # looked at again at once: most content is gone with the deletion
     return Plan((Parallel(deletions),), requeue_after_s=0.0)
 
 

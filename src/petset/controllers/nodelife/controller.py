@@ -31,7 +31,7 @@ _NODE = "nodelife-node"
 
 
 class NodeLife(Controller[Observed]):
-    """Looks after silent nodes and the pods on them."""
+    """Handles nodes that stop reporting, and the pods on them."""
 
     name = "nodelife"
     component = "node-controller"

@@ -20,7 +20,8 @@ LARGE_ZONE = 50
 """A zone of more nodes than this is large."""
 LOST_SHARE = 0.55
 LOST_LEAST = 3
-"""A zone is torn when at least so many of its nodes, and this share of them, are not ready."""
+"""A zone is partially disrupted when at least this many of its nodes, and this share of them, are
+not ready."""
 
 _REGION, _ZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone"
 
@@ -38,7 +39,7 @@ class _Zone:
         """Nodes per second."""
         count = len(self.ready) + len(self.lost)
         torn = len(self.lost) >= LOST_LEAST and len(self.lost) >= LOST_SHARE * count
-        if not self.ready or not torn:  # a zone that is gone whole: the others are well
+        if not self.ready or not torn:  # a zone that is lost completely: the others are healthy
             return RATE
         return SLOW_RATE if count > LARGE_ZONE else 0.0
 

@@ -100,7 +100,7 @@ def _with_unknowns(node: Obj, now: float) -> list[MutableObj]:
 
 
 def _unready(pods: Sequence[Obj], since: float, now: float) -> list[Action]:
-    """Traffic shall not go to pods of a node that says nothing.
+    """Mark pods of a silent node not ready, so that no traffic goes to them.
 
     A pod that became ready after that has an agent that works: it is left to it.
     """

@@ -33,7 +33,7 @@ def of(node: Obj) -> Sequence[Obj]:
 
 
 def wanted(node: Obj, statuses: dict[str, str], now: float, word: Word = "go") -> list[MutableObj]:
-    """The taints that a node shall have: others' are kept, ours follow its conditions.
+    """The taints that a node should have: others' are kept, ours follow its conditions.
 
     Args:
         statuses: status of each condition by type, as it will be.

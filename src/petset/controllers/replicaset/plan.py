@@ -27,7 +27,7 @@ from petset.reconcile.actions import (
 __all__ = ["BURST_MAX", "RESOURCE", "Observed", "is_active", "plan", "wants_adoption"]
 
 BURST_MAX = 500
-"""Most pods that one plan makes or removes."""
+"""Pods that one plan creates or deletes at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def plan(seen: Observed, now: float) -> Plan:
 
 
 def _shrink(spec: Spec, pods: Sequence[Obj], seen: Observed, now: float) -> Plan:
-    """Remove what is too much. Pods that are to go are not told as available."""
+    """Delete the surplus. Its pods no longer count as available."""
     related = [pod for pod in seen.related if is_active(pod)]
     gone = victims(pods, related, min(len(pods) - spec.replicas, BURST_MAX), now)
     uids = set(map(meta.uid_of, gone))

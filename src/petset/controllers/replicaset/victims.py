@@ -28,7 +28,7 @@ class Candidate:
 
     Attributes:
         plain: the rules that just compare: assigned to a node, phase, ready, deletion cost, and
-            how lonely it is among the pods of its owner on its node; smaller goes first.
+            how few pods of its owner share its node; smaller goes first.
         ready_since: when it became ready (seconds since the epoch), None if it is not ready.
         restarts: most restarts of a container, and of a sidecar.
     """

@@ -20,7 +20,7 @@ _GAUGE = "statefulset_controller_statefulset"
 
 
 class StatefulSets(Controller[Observed]):
-    """Brings StatefulSets in order."""
+    """Reconciles StatefulSets."""
 
     name = "statefulset"
     component = "statefulset-controller"

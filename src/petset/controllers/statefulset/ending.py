@@ -39,7 +39,7 @@ def lets_go(spec: Spec, pods: Collection[Obj]) -> bool:
 
 
 def release(spec: Spec) -> Action:
-    """Let go of the set."""
+    """Remove the finalizer."""
     return _write(spec, add=False)
 
 

@@ -84,7 +84,7 @@ def completed(spec: Spec, status: Status) -> Status:
 
 
 def write(spec: Spec, status: Status, conditions: Sequence[Obj]) -> Patch | None:
-    """The patch of the status; None when nothing of weight has changed.
+    """The patch of the status; None when nothing relevant has changed.
 
     Args:
         conditions: all that the status is to have.

@@ -114,7 +114,7 @@ def next_condemned(world: World) -> Obj | None:
 
 
 def condemned_owners(world: World) -> list[Action]:
-    """Put the claims of condemned pods in the hands that the policy wants."""
+    """Set the owners that the retention policy wants on the claims of condemned pods."""
     found: list[Action] = []
     for pod in world.condemned:
         found += _claim_owners(world, identity.ordinal_of(pod), pod, condemned=True)

@@ -40,7 +40,7 @@ class Directories:
         await asyncio.to_thread(self._create, path)
 
     async def delete(self, path: str) -> None:
-        """Remove the directory: first out of sight, then for good."""
+        """Remove the directory: rename it first, then delete its content."""
         await asyncio.to_thread(self._delete, path)
 
     def _create(self, path: str) -> None:

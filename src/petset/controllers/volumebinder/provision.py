@@ -1,4 +1,4 @@
-"""New volumes for claims that none fits. Pure.
+"""New volumes for claims that no existing volume fits. Pure.
 
 The directory is made first, then the volume, then the binding: a crash in between leaves an empty
 directory of the same name, which the next try takes.

@@ -1,6 +1,7 @@
 """What to do next for one volume. Pure.
 
-Rules: workload-semantics 3.4. Phases move along `NEXT`; a Failed one stays until somebody acts.
+Rules: workload-semantics 3.4. Phases move along `NEXT`; a Failed one stays until an administrator
+acts.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
-"""Removes builds of recipes to which no tag leads any more, once nothing stands on them.
+"""Removes untagged builds of recipes that no container uses any more.
 
-A new build of a recipe takes the tags of the one before. That one stays while containers run on it,
-and a while longer: whoever was just handed it may be about to mount it.
+A new build of a recipe takes over the tags of the previous one, which is kept while containers run
+on it and for some time after: a pod that was just given it may be about to mount it.
 """
 
 import asyncio

@@ -35,7 +35,7 @@ class StoreError(Exception):
 
 
 class InUseError(StoreError):
-    """An image cannot go: containers stand on it."""
+    """An image cannot be removed: containers use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ class Store:
         """Take a tag, or a whole image, away; returns what went, one line each.
 
         `text` is what `find` takes, or the beginning of an id.
-        `in_use` holds ids of images and paths of layers that containers stand on. Raises
+        `in_use` holds ids of images and paths of layers that containers use. Raises
         StoreError when there is no such image, or it is in use.
         """
         dropped: list[Path] = []

@@ -1,7 +1,7 @@
 """Which registries gave no answer lately, known to every agent of this machine.
 
 Kept as small files beside the images, so that ten pods, three nodes and the next `petset up` do not
-each wait for the same dead line. Losing a file costs one more try, nothing else.
+each wait for the same unreachable registry. Losing a file costs one more try, nothing else.
 """
 
 import os

@@ -53,7 +53,7 @@ def is_pinned(file: Path) -> bool:
 
 
 def unpin(directory: Path, kinds: Sequence[str] = ("net", "ipc", "uts")) -> None:
-    """Let go of the namespaces pinned in `directory`; missing ones are fine."""
+    """Unpin the namespaces in `directory`; missing ones are fine."""
     for kind in kinds:
         target = directory / kind
         if target.exists():

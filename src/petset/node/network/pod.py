@@ -74,5 +74,5 @@ def setup_on_node(directory: Path, hostname: str) -> None:
 
 
 def teardown(directory: Path) -> None:
-    """Let go of the pod's namespaces; its link goes with them."""
+    """Unpin the pod's namespaces; its link goes with them."""
     namespace.unpin(directory, KINDS)

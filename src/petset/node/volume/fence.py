@@ -1,7 +1,7 @@
-"""At most one node uses a ReadWriteOnce volume, at most one pod a ReadWriteOncePod one.
+"""At most one node uses a ReadWriteOnce volume, at most one pod a ReadWriteOncePod volume.
 
 Beside the volume's directory lies a file that names the pods using it and where each one's records
-are. Another node's pod is only pushed aside once no process of it lives, which its records and the
+are. Another node's pod is displaced only once no process of it lives, which its records and the
 kernel tell. The owner checks again before it starts a container, after noting its intent in its
 own records: so either the newcomer sees the intent, or the owner sees the newcomer.
 """

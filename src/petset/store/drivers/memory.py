@@ -45,7 +45,7 @@ class MemoryDriver:
         self._revision = events[-1].revision
 
     def compact(self, upto: int) -> bool:
-        """Let go of the history up to and including revision `upto`."""
+        """Drop the history up to and including revision `upto`."""
         self._events = [event for event in self._events if event.revision > upto]
         return False
 
@@ -59,7 +59,7 @@ class MemoryDriver:
                 self._items[key] = item
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
     def copy(self) -> "MemoryDriver":
         """Another driver with the same contents."""

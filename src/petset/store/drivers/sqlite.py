@@ -33,9 +33,9 @@ SQLITE_MIN = (3, 37)
 
 WAL_BYTES_MAX = 16 * 1024 * 1024
 FREE_PAGES_MAX = 2048
-"""So many pages (of 4 KiB) may lie free in the file: they are soon written to again."""
+"""Free pages (of 4 KiB) that may stay in the file: they are soon reused."""
 GIVE_BACK_PAGES = 1024
-"""So many are given back to the file system at a time."""
+"""Pages returned to the file system at a time."""
 
 Synchronous = Literal["FULL", "NORMAL"]
 
@@ -125,7 +125,7 @@ class SqliteDriver:
             db.execute(SET_META, ("revision", events[-1].revision))
 
     def compact(self, upto: int) -> bool:
-        """Let go of the history up to and including revision `upto`. Raises DriverError.
+        """Drop the history up to and including revision `upto`. Raises DriverError.
 
         Also makes the file smaller, a little at a time, when much of it is free; says whether
         there is more to do. Not synced: should it be lost, it is only done again.
@@ -176,7 +176,7 @@ class SqliteDriver:
         self._doubtful = False
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self._disconnect()
         if self._lock >= 0:
             os.close(self._lock)
@@ -208,7 +208,7 @@ class SqliteDriver:
     def _open(self) -> sqlite3.Connection:
         db = self._connect(self._path)
         try:
-            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heard by new files only
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect on new files only
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA synchronous = {self._synchronous}")
             db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
@@ -330,7 +330,7 @@ def _lock(directory: Path) -> int:
         holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(lock)
         raise StoreError(f"{directory} is in use by another server (process {holder})") from error
-    with contextlib.suppress(OSError):  # the number is a courtesy; a full disk may lack the room
+    with contextlib.suppress(OSError):  # the pid is for people only; a full disk may lack the room
         os.truncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
     return lock

@@ -45,7 +45,7 @@ class Driver(Protocol):
         ...
 
     def compact(self, upto: int) -> bool:
-        """Let go of the history up to and including revision `upto`. Raises DriverError.
+        """Drop the history up to and including revision `upto`. Raises DriverError.
 
         Also gives some of the room that is free back to the file system. Returns whether there is
         more of it: then call again, with the same revision if no other is due.
@@ -61,5 +61,5 @@ class Driver(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         ...
