@@ -245,7 +245,7 @@ def _failed(failure: Failure) -> Outcome:
     if isinstance(failure, StatusError):
         causes = failure.details.get("causes") or ()
         if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
-            return Done()  # the namespace is going, and its content with it
+            return Done()  # the namespace is terminating, and its content with it
         if failure.code in _TERMINAL_CODES:
             return Terminal(str(failure))
     return Retry(f"{failure}" or type(failure).__name__)

@@ -2,8 +2,8 @@
 
 Invariant: one decision at a time, each on a state that includes all earlier ones; only the writes
 run concurrently.
-Invariant: `except Exception` stands here once, around the decision: a pod on which the planner fails
-is logged and backed off; the others go on.
+Invariant: `except Exception` stands here once, around the decision: a pod on which the planner
+fails is logged and backed off; the others go on.
 """
 
 import asyncio
