@@ -50,6 +50,7 @@ class PodWorker:
         self._waiting: dict[str, Waiting] = {}
         self._failures: dict[str, int] = {}
         self._stops: dict[str, stopper.Stopping] = {}
+        self._pauses: dict[str, int] = {}
         self._abort = asyncio.Event()
         self._wake = asyncio.Event()
         self._done = False
@@ -137,7 +138,9 @@ class PodWorker:
                 for action in plan.actions:
                     self._execute(action)
                 if self._exists and "confirm" not in self._busy:
-                    self._publisher.offer(self.pod, status.make(seen, self._tools.host, now))
+                    told = status.make(seen, self._tools.host, now)
+                    self._tell_pauses(told)
+                    self._publisher.offer(self.pod, told)
                 await self._rest(plan.requeue_after_s)
             publishing.cancel()
             self._prober.end_all()
@@ -262,6 +265,17 @@ class PodWorker:
     def _unhealthy(self, reason: str, message: str) -> None:
         self._say("Warning", reason, message)
 
+    def _tell_pauses(self, told: Obj) -> None:
+        """An event when the pause before a restart begins: once for each run that failed."""
+        lists = [told.get(key) or () for key in ("initContainerStatuses", "containerStatuses")]
+        for container in (*lists[0], *lists[1]):
+            name, runs = container["name"], container["restartCount"]
+            waiting = container["state"].get("waiting") or {}
+            if waiting.get("reason") == "CrashLoopBackOff" and self._pauses.get(name) != runs:
+                self._pauses[name] = runs
+                words = f"Back-off restarting failed container {name} in pod "
+                self._say("Warning", "BackOff", words + podspec.full_name(self.pod), name)
+
     def _tell_unsupported(self) -> None:
         if self._unsupported:
             self._say("Warning", "Failed", f"Error: {self._unsupported}")
@@ -358,9 +372,6 @@ class PodWorker:
         assert spec is not None
         assert sandbox is not None
         init = spec in podspec.init_containers(self.pod)
-        if action.backoff > 1:
-            words = f"Back-off restarting failed container {name} in pod "
-            self._say("Warning", "BackOff", words + podspec.full_name(self.pod), name)
         order = starter.Order(self.pod, spec, action.attempt, action.backoff, sandbox.ip, init=init)
         try:
             await self._starter.start(order, self._abort)

@@ -58,6 +58,21 @@ def test_restarts_come_at_growing_pauses(tmp_path: Path) -> None:
     played(tmp_path, story)
 
 
+def test_a_pause_before_a_restart_is_told_when_it_begins_and_once(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        here.scripts["c"] = Behaviour(exit_after_s=1.0, exit_code=1)
+        await here.create()
+        for fallen in (2, 3):  # the first restart comes at once
+            pod = await here.until(lambda p, n=fallen: waiting(p) and count(p) == n - 1)  # type: ignore[misc]
+            assert waiting(pod) == "CrashLoopBackOff"
+            await asyncio.sleep(5)  # the pause goes on
+            events = (await here.client.list("events", "default")).items
+            told = [e["count"] for e in events if e["reason"] == "BackOff"]
+            assert told == [fallen - 1]
+
+    played(tmp_path, story)
+
+
 def test_a_stubborn_container_is_killed_after_the_grace(tmp_path: Path) -> None:
     async def story(here: Rig) -> None:
         here.scripts["c"] = Behaviour(stop_s=None)
