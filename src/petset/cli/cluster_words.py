@@ -221,9 +221,10 @@ NODE = (
     ),
     Command(
         "node stop",
-        "Stop a node with grace, as a machine that is shut down: pods get their preStop hooks and\n"
-        "grace periods, are told Failed, and their sets make them anew on other nodes.\n\n"
-        "Its Node object stays and turns NotReady; `petset up` brings the node back. Needs root.",
+        "Stop a node with grace, as a machine that is shut down.\n\n"
+        "Its pods get their preStop hooks and grace periods, are told Failed, and their sets make\n"
+        "them anew on other nodes. Its Node object stays and turns NotReady; `petset up` brings\n"
+        "the node back. Needs root.",
         _node_stop_words,
         _node_stop,
         "  petset node stop node-2\n  petset node stop node-2 --timeout 120",

@@ -32,7 +32,7 @@ def add(name: str, node: str) -> None:
     with state.lock(f"cluster {state.check_name(name)}"):
         where, cluster = _cluster(name)
         number = cluster.free_number()
-        node = state.check_name(node or f"node-{number}")
+        node = state.check_name(node or f"node-{number}", "node")
         if node in cluster.nodes:
             raise Failure(f"cluster {name} already has a node {node!r}")
         cluster.nodes[node] = number

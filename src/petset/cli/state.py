@@ -74,11 +74,11 @@ class Cluster:
         return number
 
 
-def check_name(name: str) -> str:
-    """`name` if a cluster may be called so, else a Failure."""
+def check_name(name: str, what: str = "cluster") -> str:
+    """`name` if a cluster (or node) may be called so, else a Failure."""
     if not _NAME.match(name):
         raise Failure(
-            f"{name!r} is no cluster name",
+            f"{name!r} is no {what} name",
             "use 1 to 30 lower-case letters, digits and dashes, ending in a letter or digit",
         )
     return name

@@ -58,7 +58,8 @@ async def _one(name: str) -> _Report:
 
 async def _known(where: paths.Paths, cluster: state.Cluster) -> _Report:
     name = cluster.name
-    agents = {n: process.read(where.pid_file(f"agent-{n}")) is not None for n in cluster.nodes}
+    nodes = sorted(cluster.nodes, key=cluster.nodes.__getitem__)
+    agents = {n: process.read(where.pid_file(f"agent-{n}")) is not None for n in nodes}
     if process.read(where.pid_file("server")) is None:
         again = "petset up" if name == "default" else f"petset up --name {name}"
         if where.run.exists():

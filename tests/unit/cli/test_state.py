@@ -55,6 +55,11 @@ def test_bad_cluster_names_are_refused(name: str) -> None:
         state.check_name(name)
 
 
+def test_what_a_bad_name_was_meant_for_is_said() -> None:
+    with pytest.raises(Failure, match="'A' is no node name"):
+        state.check_name("A", "node")
+
+
 def test_pid_file_of_a_dead_or_other_process_is_not_trusted(tmp_path) -> None:  # type: ignore[no-untyped-def]
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     started = process.start_time(child.pid)

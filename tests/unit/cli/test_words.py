@@ -66,6 +66,7 @@ def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     for command in main.COMMANDS.values():
         assert f"  {command.name} " in text
         assert command.summary in text
+        assert command.summary.endswith((".", ")")), "a line of the overview is whole"
         assert command.parser().format_help()
 
 
