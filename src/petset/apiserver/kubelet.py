@@ -1,6 +1,7 @@
 """Reaching the agent of a node: where it listens, by the Node object, and one request to it."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -55,8 +56,8 @@ class Kubelet:
             async with asyncio.timeout(CONNECT_S):
                 reader, writer = await self._connect(host, port, name)
         except (OSError, TimeoutError, AgentError) as error:
-            text = str(error) or type(error).__name__
-            raise internal(f"error dialing backend: dial tcp {host}:{port}: {text}") from error
+            text = f"error dialing backend: dial tcp {host}:{port}: {_reason(error)}"
+            raise internal(text) from error
         try:
             return await agentwire.ask(reader, writer, head)
         except AgentError as error:
@@ -65,6 +66,15 @@ class Kubelet:
         except asyncio.CancelledError:
             writer.close()
             raise
+
+
+def _reason(error: Exception) -> str:
+    """Why nobody answered, in the words that clients of Kubernetes know."""
+    if isinstance(error, OSError) and error.errno:
+        return f"connect: {os.strerror(error.errno).lower()}"
+    if isinstance(error, TimeoutError):
+        return "i/o timeout"
+    return str(error) or type(error).__name__
 
 
 def address_of(node: Obj) -> tuple[str, int, str]:
