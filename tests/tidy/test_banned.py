@@ -25,7 +25,6 @@ BROAD_PLACES = {
     "reconcile/loop.py": "a bug in one plan is logged and retried; the other keys go on",
     "apiserver/app.py": "a bug in one request is answered with 500; the others go on",
     "base/http1.py": "the seam's promise: a bug in a handler costs its own request or stream only",
-    "base/tasks.py": "the supervisor: a bug kills one task, not the process",
     "scheduler/scheduler.py": "a pod that brings the planner down backs off; the others go on",
 }
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 
-from petset.api import registry
 from petset.api.meta import MutableObj, Obj
 from petset.api.resource import Resource
 
@@ -33,11 +32,6 @@ def from_storage(resource: Resource, obj: Obj) -> Obj:
     """A stored object in the form that `resource` serves."""
     convert = _FROM_STORAGE.get(resource.api_version + "/" + resource.kind)
     return obj if convert is None else convert(obj)
-
-
-def is_converted(resource: Resource) -> bool:
-    """Whether `resource` is stored in another form than the one it is served in."""
-    return registry.storage(resource) is not resource
 
 
 def _present(**fields: Any) -> MutableObj:

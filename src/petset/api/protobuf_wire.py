@@ -110,11 +110,6 @@ def varint(value: int) -> bytes:
     return bytes(made)
 
 
-def number_field(number: int, value: int) -> bytes:
-    """A field that holds a number or a boolean."""
-    return varint(number << 3 | VARINT) + varint(value)
-
-
 def double(value: float) -> bytes:
     """A floating point number as eight bytes."""
     return struct.pack("<d", value)

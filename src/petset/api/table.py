@@ -95,17 +95,6 @@ def rows(
     return [_row(table, obj, now, include, version) for obj in objs]
 
 
-def of_list(
-    behaviour: Behaviour, items: Obj, now: float, include: Include = "Metadata", version: str = "v1"
-) -> MutableObj:
-    """A Table of a whole List object, with the list's metadata."""
-    rendered = render(behaviour, items.get("items") or (), now, include, version)
-    keep = ("resourceVersion", "continue", "remainingItemCount", "selfLink")
-    metadata = child(items, "metadata")
-    rendered["metadata"] = {k: metadata[k] for k in keep if metadata.get(k)}
-    return rendered
-
-
 def of_one(
     behaviour: Behaviour, obj: Obj, now: float, include: Include = "Metadata", version: str = "v1"
 ) -> MutableObj:

@@ -92,11 +92,6 @@ class App:
         """Make /readyz depend on `check` too: a sync or async function that is true when ready."""
         self._health["readyz"].add(name, check)
 
-    def add_live_check(self, name: str, check: Check) -> None:
-        """Have /livez and /healthz depend on `check`, too."""
-        self._health["livez"].add(name, check)
-        self._health["healthz"].add(name, check)
-
     async def start(self) -> None:
         """Index what is stored, create the bootstrap objects, start the background tasks."""
         backend = self._backend

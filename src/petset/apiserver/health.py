@@ -44,10 +44,6 @@ class Health:
             return Response(500, TEXT, words.encode())
         return await self._all(request)
 
-    async def is_good(self) -> bool:
-        """Whether every check passes."""
-        return all([await _run(check) for check in self._checks.values()])
-
     async def _all(self, request: Request) -> Response:
         excluded = set(request.params("exclude"))
         lines, good = [], True

@@ -114,10 +114,6 @@ class Agent:
         """Set once the node is registered."""
         return self._registration.registered
 
-    def pod_worker(self, uid: str) -> PodWorker | None:
-        """The worker of a pod of this node."""
-        return self._workers.get(uid)
-
     def pod(self, namespace: str, name: str) -> Obj | None:
         """A pod of this node, as known here."""
         uids = self._named.get((namespace, name))

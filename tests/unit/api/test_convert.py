@@ -116,5 +116,3 @@ def test_what_is_stored_as_it_is_served_is_left_alone() -> None:
     obj = {"kind": "Pod"}
     assert convert.to_storage(pods, obj) is obj
     assert convert.from_storage(pods, obj) is obj
-    assert not convert.is_converted(pods)
-    assert convert.is_converted(EVENTS)

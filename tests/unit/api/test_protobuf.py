@@ -10,7 +10,7 @@ import pytest
 from petset.api import protobuf, protobuf_read, protobuf_table, registry, schema
 from petset.api.decode import DEPTH_MAX
 from petset.api.errors import StatusError
-from petset.api.protobuf_wire import MAGIC, number_field, piece_field, varint
+from petset.api.protobuf_wire import MAGIC, VARINT, piece_field, varint
 from tools import gen_protobuf
 
 NAMESPACE = (
@@ -27,7 +27,8 @@ def p(number: int, value: str | bytes = b"") -> bytes:
     return piece_field(number, value.encode() if isinstance(value, str) else value)
 
 
-n = number_field
+def n(number: int, value: int) -> bytes:
+    return varint(number << 3 | VARINT) + varint(value)
 
 
 def body(version: str, kind: str, *fields: bytes) -> bytes:

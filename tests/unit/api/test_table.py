@@ -73,13 +73,6 @@ def test_one_object_is_a_table_of_one_row_at_its_version() -> None:
     assert len(made["rows"]) == 1
 
 
-def test_a_list_keeps_its_metadata() -> None:
-    meta = {"resourceVersion": "9", "continue": "t", "remainingItemCount": 3}
-    made = table.of_list(PODS, {"metadata": meta, "items": [POD, POD]}, 0.0)
-    assert made["metadata"] == meta
-    assert len(made["rows"]) == 2
-
-
 def test_later_events_of_a_watch_tell_no_columns() -> None:
     made = table.without_columns(table.of_one(PODS, POD, 0.0))
     assert made["columnDefinitions"] is None

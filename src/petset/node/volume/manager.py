@@ -19,8 +19,6 @@ from petset.node import environment, kernel, podspec
 from petset.node.volume import atomic, claim, fence, files, hostpath
 from petset.node.volume.base import Fetch, Mounted, VolumeFailedError
 
-KNOWN = ("emptyDir", "hostPath", "persistentVolumeClaim", *files.KINDS)
-
 
 @dataclass(frozen=True, slots=True)
 class VolumesConfig:

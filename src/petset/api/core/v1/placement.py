@@ -1,6 +1,6 @@
 """Where a pod may run: node selectors, affinity, tolerations, spread. Validation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from petset.api import names, selectors
@@ -217,8 +217,3 @@ def _spread_keys_faults(path: str, constraint: Obj) -> Faults:
         yield from worded(f"{path}[{i}]", key, names.qualified_name(str(key)))
         if key in known:
             yield invalid(f"{path}[{i}]", key, "exists in both matchLabelKeys and labelSelector")
-
-
-def node_labels_faults(path: str, selector: Mapping[str, Any]) -> Faults:
-    """Every fault of a pod's nodeSelector."""
-    yield from names.labels(path, selector)
