@@ -10,7 +10,7 @@ from random import Random
 from websockets.frames import Frame, Opcode
 
 from petset.base import edge, spdy, websocket
-from petset.base.http import Duplex, Reply, Request, Response, Upgrade
+from petset.base.http import Duplex, Later, Reply, Request, Response, Upgrade
 from petset.base.intake import Incoming, Intake, Limits, Refusal
 from petset.base.spdycodec import Codec, Data, Goaway, Ping, Reset, SynReply, SynStream
 from petset.base.websocket import WebSocket, WebSocketClosed
@@ -122,7 +122,7 @@ async def edge_bytes() -> AsyncIterator[Round]:
                 return Upgrade(shout)
             return await server.app.dispatch(replace(request, peer=ADMIN))
 
-        def at_once(request: Request) -> Response | None:
+        def at_once(request: Request) -> Response | Later | None:
             return server.app.at_once(replace(request, peer=ADMIN))
 
         served = await edge.serve(handler, limits=limits, at_once=at_once)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from petset.api import meta
 from petset.api.meta import MutableObj, Obj
+from petset.api.tolerations import tolerates
 from petset.controllers.nodelife import taints
 from petset.controllers.nodelife.nodes import ObservedNode, plan_node
 from petset.controllers.nodelife.pods import (
@@ -147,7 +148,7 @@ def test_a_pod_is_evicted_when_a_taint_is_not_tolerated_any_more_and_not_before(
     def tolerated(taint: Obj, at: float) -> bool:
         since = meta.parse_time(taint["timeAdded"])
         assert since is not None
-        covering = [t for t in tolerations if taints.tolerates(t, taint)]
+        covering = [t for t in tolerations if tolerates(t, taint)]
         limits = [t["tolerationSeconds"] for t in covering if "tolerationSeconds" in t]
         return bool(covering) and all(at < since + max(0, limit) for limit in limits)
 

@@ -168,7 +168,7 @@ class Watcher:
     """One client: a scope, where it is, and what it heard.
 
     Attributes:
-        lates: how often it was rightly told that its revision is gone.
+        late: how often it was rightly told that its revision is gone.
         faults: what is wrong, in words.
     """
 
@@ -176,7 +176,7 @@ class Watcher:
     position: int
     rng: Random
     heard: int = 0
-    lates: int = 0
+    late: int = 0
     watches: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -321,6 +321,6 @@ class Check:
         if watcher.position >= self._store.compacted:
             where = f"{watcher.position}, kept since {self._store.compacted}"
             watcher.faults.append(f"{watcher.scope}: told 410 at {where}")
-        watcher.lates += 1
+        watcher.late += 1
         watcher.position = self._store.revision if not self._final else self._final
         return True

@@ -1,5 +1,6 @@
 """A client that remembers what it was asked and fails where it was told to."""
 
+from collections.abc import Callable
 from typing import Any
 
 from petset.api import errors, meta
@@ -94,8 +95,9 @@ class FakeClient(Client):
         labels: str = "",
         fields: str = "",
         limit: int = 0,
+        prepare: Callable[[MutableObj], None] | None = None,
     ) -> Listed:
-        del resource, namespace, labels, fields, limit
+        del resource, namespace, labels, fields, limit, prepare
         return Listed([], "1")
 
 
