@@ -1,14 +1,15 @@
 """Pod templates as workloads carry them: defaults, validation, selectors, cells of Tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from petset.api import names, selectors
 from petset.api.check import Faults, child, items, member, non_negative, number
 from petset.api.core.v1 import podannotations, podspec, podwarnings
 from petset.api.errors import forbidden_field, invalid, not_supported, required
-from petset.api.kind import Column
-from petset.api.meta import MutableObj, Obj
+from petset.api.kind import Column, Table
+from petset.api.meta import MutableObj, Obj, name_of
+from petset.api.table import AGE, NAME, age_of
 
 
 def default_template(template: MutableObj) -> None:
@@ -115,6 +116,13 @@ def part_faults(new: Obj, counts: tuple[str, ...]) -> Faults:
         )
 
 
+def collision_faults(new: Obj, old: Obj) -> Faults:
+    """The collision count of a workload's status never goes down."""
+    count = number(new.get("collisionCount"))
+    if count < number(old.get("collisionCount")):
+        yield invalid("status.collisionCount", count, "cannot be decremented")
+
+
 def template_warnings(workload: Obj) -> list[str]:
     """Warnings about the template of a workload."""
     template = child(workload, "spec", "template")
@@ -152,3 +160,22 @@ def selector_cell(workload: Obj) -> str:
     """The cell of Selector."""
     selector = child(workload, "spec").get("selector")
     return selectors.show(selector) if selector is not None else "<none>"
+
+
+def replicas_table(selector: Callable[[Obj], str]) -> Table:
+    """How workloads print whose pods are interchangeable; `selector` makes the last cell."""
+
+    def cells(workload: Obj, now: float) -> list[Any]:
+        spec, status = child(workload, "spec"), child(workload, "status")
+        return [
+            name_of(workload),
+            number(spec.get("replicas")),
+            number(status.get("replicas")),
+            number(status.get("readyReplicas")),
+            age_of(workload, now),
+            *container_cells(child(spec, "template")),
+            selector(workload),
+        ]
+
+    counts = (Column(name, type="integer") for name in ("Desired", "Current", "Ready"))
+    return Table((NAME, *counts, AGE, CONTAINERS, IMAGES, SELECTOR), cells)

@@ -24,6 +24,7 @@ from petset.api.podtemplate import (
     CONTAINERS,
     IMAGES,
     SELECTOR,
+    collision_faults,
     container_cells,
     default_in,
     endless_faults,
@@ -152,10 +153,7 @@ def validate_status(new: Obj, old: Obj) -> list[FieldError]:
     faults: list[FieldError] = []
     for key in _STATUS_COUNTS:
         faults += non_negative(f"status.{key}", after.get(key))
-    if number(after.get("collisionCount")) < number(before.get("collisionCount")):
-        value = number(after.get("collisionCount"))
-        faults.append(invalid("status.collisionCount", value, "cannot be decremented"))
-    return faults
+    return [*faults, *collision_faults(after, before)]
 
 
 def _cells(daemonset: Obj, now: float) -> list[Any]:

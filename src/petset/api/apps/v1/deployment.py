@@ -21,6 +21,7 @@ from petset.api.podtemplate import (
     CONTAINERS,
     IMAGES,
     SELECTOR,
+    collision_faults,
     container_cells,
     default_in,
     part_faults,
@@ -103,10 +104,7 @@ def validate_status(new: Obj, old: Obj) -> list[FieldError]:
     faults = list(part_faults(new, _COUNTS))
     after, before = child(new, "status"), child(old, "status")
     faults += non_negative("status.unavailableReplicas", after.get("unavailableReplicas"))
-    if number(after.get("collisionCount")) < number(before.get("collisionCount")):
-        value = after.get("collisionCount")
-        faults.append(invalid("status.collisionCount", value, "cannot be decremented"))
-    return faults
+    return [*faults, *collision_faults(after, before)]
 
 
 def _cells(deployment: Obj, now: float) -> list[Any]:

@@ -1,24 +1,18 @@
 """ReplicaSet: defaults, validation, columns."""
 
-from typing import Any
-
 from petset.api.check import child, fill, member, non_negative, number, semantically
 from petset.api.errors import FieldError, invalid
-from petset.api.kind import Behaviour, Column, Table
-from petset.api.meta import MutableObj, Obj, name_of
+from petset.api.kind import Behaviour
+from petset.api.meta import MutableObj, Obj
 from petset.api.podtemplate import (
-    CONTAINERS,
-    IMAGES,
-    SELECTOR,
-    container_cells,
     default_in,
     part_faults,
+    replicas_table,
     selected_faults,
     selector_cell,
     update_warnings_of,
     warnings_of,
 )
-from petset.api.table import AGE, NAME, age_of
 
 _COUNTS = (
     "fullyLabeledReplicas",
@@ -57,33 +51,6 @@ def frozen_selector(new: Obj, old: Obj) -> list[FieldError]:
     return [invalid("spec.selector", after, "field is immutable")]
 
 
-def _cells(replicaset: Obj, now: float) -> list[Any]:
-    spec, status = child(replicaset, "spec"), child(replicaset, "status")
-    return [
-        name_of(replicaset),
-        number(spec.get("replicas")),
-        number(status.get("replicas")),
-        number(status.get("readyReplicas")),
-        age_of(replicaset, now),
-        *container_cells(child(spec, "template")),
-        selector_cell(replicaset),
-    ]
-
-
-TABLE = Table(
-    (
-        NAME,
-        Column("Desired", type="integer"),
-        Column("Current", type="integer"),
-        Column("Ready", type="integer"),
-        AGE,
-        CONTAINERS,
-        IMAGES,
-        SELECTOR,
-    ),
-    _cells,
-)
-
 BEHAVIOUR = Behaviour(
     default=default,
     prepare_create=prepare_create,
@@ -93,6 +60,6 @@ BEHAVIOUR = Behaviour(
     warnings=warnings_of,
     update_warnings=update_warnings_of,
     fields={"status.replicas": lambda rs: str(number(child(rs, "status").get("replicas")))},
-    table=TABLE,
+    table=replicas_table(selector_cell),
     generation=True,
 )

@@ -33,6 +33,7 @@ from petset.api.meta import MutableObj, Obj, annotations_of, name_of
 from petset.api.podtemplate import (
     CONTAINERS,
     IMAGES,
+    collision_faults,
     container_cells,
     default_in,
     endless_faults,
@@ -253,8 +254,7 @@ def _status_faults(new: Obj, old: Obj) -> Faults:
         yield invalid(
             "status.availableReplicas", available, "cannot be greater than status.readyReplicas"
         )
-    if number(new.get("collisionCount")) < number(old.get("collisionCount")):
-        yield invalid("status.collisionCount", new.get("collisionCount"), "cannot be decremented")
+    yield from collision_faults(new, old)
 
 
 def warnings(statefulset: Obj) -> list[str]:

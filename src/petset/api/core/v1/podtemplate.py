@@ -9,18 +9,16 @@ from petset.api.errors import FieldError, invalid, required
 from petset.api.kind import Behaviour, Column, Table
 from petset.api.meta import MutableObj, Obj, name_of
 from petset.api.podtemplate import (
-    CONTAINERS,
-    IMAGES,
-    SELECTOR,
     container_cells,
     default_in,
     endless_faults,
     part_faults,
+    replicas_table,
     template_faults,
     update_warnings_of,
     warnings_of,
 )
-from petset.api.table import AGE, NAME, age_of
+from petset.api.table import NAME
 
 
 def _template_cells(obj: Obj, now: float) -> list[Any]:
@@ -81,17 +79,8 @@ def validate_status(new: Obj, old: Obj) -> list[FieldError]:
     return list(part_faults(new, _COUNTS))
 
 
-def _controller_cells(controller: Obj, now: float) -> list[Any]:
-    spec, status = child(controller, "spec"), child(controller, "status")
-    return [
-        name_of(controller),
-        number(spec.get("replicas")),
-        number(status.get("replicas")),
-        number(status.get("readyReplicas")),
-        age_of(controller, now),
-        *container_cells(child(spec, "template")),
-        str(selectors.from_labels(child(spec, "selector"))) or "<none>",
-    ]
+def _selector_cell(controller: Obj) -> str:
+    return str(selectors.from_labels(child(controller, "spec", "selector"))) or "<none>"
 
 
 POD_TEMPLATE = Behaviour(
@@ -112,19 +101,7 @@ REPLICATION_CONTROLLER = Behaviour(
     warnings=warnings_of,
     update_warnings=update_warnings_of,
     fields={"status.replicas": lambda rc: str(number(child(rc, "status").get("replicas")))},
-    table=Table(
-        (
-            NAME,
-            Column("Desired", type="integer"),
-            Column("Current", type="integer"),
-            Column("Ready", type="integer"),
-            AGE,
-            CONTAINERS,
-            IMAGES,
-            SELECTOR,
-        ),
-        _controller_cells,
-    ),
+    table=replicas_table(_selector_cell),
     generation=True,
     default_propagation="Orphan",
 )
