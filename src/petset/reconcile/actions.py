@@ -4,11 +4,10 @@ Invariant: values only, comparable and hashable by identity of content. If an ac
 handling, a new action type is added, never a flag.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-Obj = Mapping[str, Any]
+from petset.api.meta import Obj, name_of, namespace_of, uid_of
 
 NAME = "\x00name"
 """In the message of `Reported.success`: the name that the server gave (generateName)."""
@@ -45,6 +44,18 @@ class Patch:
     subresource: str = ""
     uid: str = ""
     resource_version: str = ""
+
+
+def status_patch(resource: str, obj: Obj, fields: Obj) -> Patch:
+    """Merge `fields` into the status of `obj`, guarded by its uid."""
+    return Patch(
+        resource,
+        namespace_of(obj),
+        name_of(obj),
+        {"status": fields},
+        subresource="status",
+        uid=uid_of(obj),
+    )
 
 
 @dataclass(frozen=True, slots=True)

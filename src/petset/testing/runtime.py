@@ -25,6 +25,7 @@ from petset.node.runtime.base import (
     Sandbox,
     SandboxConfig,
     always,
+    new_run,
 )
 from petset.node.volume.base import Mounted, VolumeFailedError
 
@@ -159,23 +160,8 @@ class FakeRuntime:
             )
         machine, behaviour = self.machine, self.machine.script(config)
         now = machine.clock.now()
-        run = Run(
-            id=config.id,
-            pod_uid=config.pod_uid,
-            name=config.name,
-            attempt=config.attempt,
-            state="running",
-            image_ref=config.image.ref,
-            image_id=config.image.digest or config.image.id,
-            created_at=now,
-            started_at=now,
-            stop_signal=config.image.stop_signal,
-            log_path=config.log_path,
-            backoff=config.backoff,
-            tty=config.tty,
-            stdin=config.stdin,
-            sandbox=machine.sandbox_ids.get(config.pod_uid, ""),
-        )
+        created = new_run(config, now, machine.sandbox_ids.get(config.pod_uid, ""))
+        run = replace(created, state="running", started_at=now)
         machine.known.add(config.pod_uid)
         if behaviour.refusal:
             refused = replace(

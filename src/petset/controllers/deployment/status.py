@@ -5,11 +5,10 @@ Rules: workload-semantics 3.1.
 
 from typing import Any
 
-from petset.api import meta
 from petset.controllers.deployment.progress import Conditions, Counts, stored
 from petset.controllers.deployment.sets import Sets
 from petset.controllers.deployment.spec import RESOURCE, Spec
-from petset.reconcile.actions import Patch
+from petset.reconcile.actions import Patch, status_patch
 
 _OPTIONAL = (
     "replicas",
@@ -55,11 +54,4 @@ def write(
         same = False
     if same:
         return None
-    return Patch(
-        RESOURCE,
-        spec.namespace,
-        spec.name,
-        {"status": fields},
-        subresource="status",
-        uid=meta.uid_of(spec.obj),
-    )
+    return status_patch(RESOURCE, spec.obj, fields)

@@ -9,7 +9,7 @@ from petset.api import meta
 from petset.api.meta import MutableObj, Obj
 from petset.controllers.replicaset.spec import RESOURCE, Spec
 from petset.reconcile import podtemplate
-from petset.reconcile.actions import FAILURE, Patch
+from petset.reconcile.actions import FAILURE, Patch, status_patch
 
 FAILURE_TYPE = "ReplicaFailure"
 _OPTIONAL = ("fullyLabeledReplicas", "readyReplicas", "availableReplicas")
@@ -64,14 +64,7 @@ def write(spec: Spec, counts: dict[str, int], conditions: list[Obj]) -> Patch | 
     }
     if conditions != _stored(spec):
         fields["conditions"] = conditions or None
-    return Patch(
-        RESOURCE,
-        spec.namespace,
-        spec.name,
-        {"status": fields},
-        subresource="status",
-        uid=meta.uid_of(spec.obj),
-    )
+    return status_patch(RESOURCE, spec.obj, fields)
 
 
 def _stored(spec: Spec) -> list[Obj]:

@@ -13,7 +13,7 @@ from petset.api.meta import MutableObj, Obj
 from petset.controllers.statefulset import identity
 from petset.controllers.statefulset.spec import RESOURCE, Spec
 from petset.reconcile import podtemplate
-from petset.reconcile.actions import Patch
+from petset.reconcile.actions import Patch, status_patch
 
 _COMPARED = (
     "replicas",
@@ -107,14 +107,7 @@ def write(spec: Spec, status: Status, conditions: Sequence[Obj]) -> Patch | None
     newer = generation > int(stored.get("observedGeneration") or 0)
     if known and not newer and all(_same(stored, fields, name) for name in _COMPARED):
         return None
-    return Patch(
-        RESOURCE,
-        spec.namespace,
-        spec.name,
-        {"status": fields},
-        subresource="status",
-        uid=meta.uid_of(spec.obj),
-    )
+    return status_patch(RESOURCE, spec.obj, fields)
 
 
 def _same(stored: Obj, fields: Obj, name: str) -> bool:

@@ -7,7 +7,7 @@ claim is Bound. Each write is left out where it is done already, so a crash in b
 from petset.api import meta
 from petset.api.meta import MutableObj, Obj
 from petset.controllers.volumebinder import match
-from petset.reconcile.actions import Action, Emit, Patch
+from petset.reconcile.actions import Action, Emit, Patch, status_patch
 
 CLAIMS = "persistentvolumeclaims"
 VOLUMES = "persistentvolumes"
@@ -69,7 +69,7 @@ def bind_claim(claim: Obj, volume: Obj) -> list[Action]:
             "accessModes": match.spec_of(volume).get("accessModes") or [],
             "capacity": match.spec_of(volume).get("capacity") or {},
         }
-        actions.append(_status(CLAIMS, claim, bound))
+        actions.append(status_patch(CLAIMS, claim, bound))
     return actions
 
 
@@ -77,7 +77,7 @@ def phase(resource: str, obj: Obj, wanted: str, **more: str) -> list[Action]:
     """Write a phase where it is not the present one."""
     if (obj.get("status") or {}).get("phase") == wanted:
         return []
-    return [_status(resource, obj, {"phase": wanted, **more})]
+    return [status_patch(resource, obj, {"phase": wanted, **more})]
 
 
 def unbound(claim: Obj, phase_: str) -> list[Action]:
@@ -85,7 +85,7 @@ def unbound(claim: Obj, phase_: str) -> list[Action]:
     status = claim.get("status") or {}
     fields: MutableObj = {} if status.get("phase") == phase_ else {"phase": phase_}
     fields |= {key: None for key in ("accessModes", "capacity") if status.get(key)}
-    return [_status(CLAIMS, claim, fields)] if fields else []
+    return [status_patch(CLAIMS, claim, fields)] if fields else []
 
 
 def reschedule(claim: Obj) -> Patch | None:
@@ -100,7 +100,7 @@ def reschedule(claim: Obj) -> Patch | None:
 
 def set_status(resource: str, obj: Obj, fields: Obj) -> Patch:
     """Write these fields of the status."""
-    return _status(resource, obj, fields)
+    return status_patch(resource, obj, fields)
 
 
 def set_spec(resource: str, obj: Obj, fields: Obj) -> Patch:
@@ -141,15 +141,4 @@ def _patch(resource: str, obj: Obj, patch: Obj) -> Patch:
         patch,
         uid=meta.uid_of(obj),
         resource_version=meta.version_of(obj),
-    )
-
-
-def _status(resource: str, obj: Obj, fields: Obj) -> Patch:
-    return Patch(
-        resource,
-        meta.namespace_of(obj),
-        meta.name_of(obj),
-        {"status": fields},
-        subresource="status",
-        uid=meta.uid_of(obj),
     )

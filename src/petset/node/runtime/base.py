@@ -150,6 +150,26 @@ class Run:
     sandbox: str = ""
 
 
+def new_run(config: ContainerConfig, now: float, sandbox: str) -> Run:
+    """A run that is about to begin, in the sandbox of that id."""
+    return Run(
+        id=config.id,
+        pod_uid=config.pod_uid,
+        name=config.name,
+        attempt=config.attempt,
+        state="created",
+        image_ref=config.image.ref,
+        image_id=config.image.digest or config.image.id,
+        created_at=now,
+        stop_signal=config.image.stop_signal,
+        log_path=config.log_path,
+        backoff=config.backoff,
+        tty=config.tty,
+        stdin=config.stdin,
+        sandbox=sandbox,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ExecResult:
     """A command that ran inside a container: exit code and what it wrote (bounded)."""

@@ -47,6 +47,7 @@ from petset.node.runtime.base import (
     Sandbox,
     SandboxConfig,
     always,
+    new_run,
 )
 
 _log = logging.getLogger(__name__)
@@ -262,7 +263,7 @@ class OciRuntime:
         directory = self._config.run_dir / "c" / config.id
         storage = self._pod_dir(config.pod_uid) / "rootfs" / config.id
         sandbox = self._sandboxes.get(config.pod_uid)
-        run = bundle.new_run(config, self._clock.now(), sandbox.id if sandbox else "")
+        run = new_run(config, self._clock.now(), sandbox.id if sandbox else "")
         kept = record.intended(run, directory, storage, self._cgroup(config))
         try:
             self._records.save(kept)
