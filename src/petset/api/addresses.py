@@ -46,7 +46,7 @@ def _is_mapped(address: Address, version: int) -> bool:
 
 
 def non_special(path: str, value: object) -> Faults:
-    """An address at which another machine can be reached."""
+    """An address that is not special: not unspecified, loopback or link-local (multicast)."""
     address = parse_ip(value)
     if address is None:
         yield invalid(path, value, "must be a valid IP address")

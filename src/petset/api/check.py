@@ -1,6 +1,6 @@
 """Small checks that the validation of several kinds is made of.
 
-A check yields `FieldError`s; a caller strings checks together with `yield from`, so that all
+A check yields `FieldError`s; callers combine checks with `yield from`, so that all
 faults of an object come out at once. A null counts as absent everywhere.
 """
 

@@ -1,4 +1,4 @@
-"""What is still served but should not be used any more, in the words of the Warning header."""
+"""Deprecated resources and fields, in the words of the Warning header."""
 
 from collections.abc import Iterator, Mapping
 

@@ -1,6 +1,6 @@
 """Discovery documents, made from the registry: legacy (one per version) and aggregated.
 
-The aggregated form is what kubectl asks for; it is told apart by its Content-Type only
+The aggregated form is what kubectl asks for; it is distinguished by its Content-Type only
 (`AGGREGATED`). The legacy form stays needed: drain and `auth can-i` read it.
 """
 

@@ -83,7 +83,7 @@ class Behaviour:
         create_on_update: whether PUT of a missing object creates it.
         graceful: whether deletion waits for a grace period (Pods).
         default_propagation: deletion propagation where the client says none.
-        deletion_warning: what to tell who deletes without naming a propagation policy.
+        deletion_warning: the warning for deletions that name no propagation policy.
         deletion_returns_object: whether DELETE answers with the last object, not with a Status.
     """
 

@@ -1,4 +1,4 @@
-"""What a pod takes of its node, in whole numbers. Pure."""
+"""Resource requests of pods as whole numbers. Pure."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from petset.api import quantity
 from petset.api.meta import Obj
 
 Amounts = Mapping[str, int]
-"""Whole numbers by resource name: cpu in thousandths, the rest in their unit."""
+"""Amounts by resource name: cpu in thousandths, everything else in its unit."""
 
 
 def amounts(raw: Mapping[str, object] | None) -> dict[str, int]:

@@ -135,7 +135,7 @@ def _interpret(suffix: str) -> tuple[int, int, str]:
 
 
 def _scale(digits: int, power: int) -> int:
-    """digits * 10^power, rounded away from zero, without ever making a needlessly huge number."""
+    """digits * 10^power, rounded away from zero, without computing needlessly huge numbers."""
     if not digits:
         return 0
     if power >= 0:

@@ -1,4 +1,4 @@
-"""Authentication: who makes a request, by client certificate or because it comes from inside."""
+"""Authentication: by client certificate, or by the identity of an in-process caller."""
 
 from functools import lru_cache
 from urllib.parse import unquote

@@ -1,4 +1,4 @@
-"""Authorization. There are no rules yet: everybody who is authenticated may do everything.
+"""Authorization. There are no rules yet: every authenticated user may do everything.
 
 RBAC takes this module's place: `check` is asked once for every request on a resource.
 """
@@ -15,7 +15,7 @@ _PUBLIC_BELOW = ("/healthz/", "/livez/", "/readyz/")
 
 
 def is_public(path: str) -> bool:
-    """Whether a path is for everybody, also without credentials."""
+    """Whether a path is public: served without credentials."""
     return path in PUBLIC or path.startswith(_PUBLIC_BELOW)
 
 

@@ -1,4 +1,4 @@
-"""What a cluster has before anybody writes to it. Objects that are there are left alone."""
+"""The objects that every cluster starts with. Existing ones are left alone."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def initial(backend: Backend) -> list[MutableObj]:
 
 
 async def make(backend: Backend) -> None:
-    """Make what is missing, then bring the address of the server itself up to date."""
+    """Create what is missing, then update the address of the server itself."""
     for obj in initial(backend):
         await _create(backend, obj)
     for obj in kubernetes_endpoints(backend.config.advertise_address, backend.config.secure_port):

@@ -1,4 +1,4 @@
-"""What the server counts, and how /metrics tells it."""
+"""The server's metrics, and their rendering at /metrics."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping

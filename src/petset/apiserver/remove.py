@@ -1,4 +1,4 @@
-"""Deleting an object: preconditions, grace, finalizers; at once, or by a mark and later."""
+"""Deleting an object: preconditions, grace, finalizers; at once, or in two steps."""
 
 from petset.api.errors import conflict, not_found
 from petset.api.meta import MutableObj, Obj, format_time, parse_time
@@ -168,7 +168,7 @@ def _propagation(call: Call, before: list[str], options: DeleteOptions) -> tuple
 
 
 def gone_details(call: Call, obj: Obj) -> dict[str, str]:
-    """The details of the Status that tells that an object was removed."""
+    """The details of the Status that answers a completed deletion."""
     resource = call.route.resource
     details = {"name": obj["metadata"]["name"]}
     if resource.group:

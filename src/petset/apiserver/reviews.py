@@ -1,6 +1,6 @@
 """Reviews: who am I, may I. Nothing is stored.
 
-Until RBAC everybody who is authenticated may do everything, and that is what these answer.
+Until there is RBAC, every authenticated user may do everything, and the answers say so.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Warning headers: what a client is told beside a good answer (RFC 7234, code 299)."""
+"""Warning headers of successful answers (RFC 7234, code 299)."""
 
 from collections.abc import Iterable
 

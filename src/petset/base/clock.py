@@ -1,4 +1,4 @@
-"""Wall clock as a value that is passed in.
+"""The wall clock, passed in as a value.
 
 Invariant: no other module of petset reads the wall clock. Waiting is done with asyncio timers, so
 that a virtual event loop moves both together.

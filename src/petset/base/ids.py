@@ -1,4 +1,4 @@
-"""Randomness as a value that is passed in: uids and name suffixes.
+"""Randomness for uids and name suffixes, passed in as a value.
 
 Invariant: no other module of petset draws random numbers for names or uids.
 """

@@ -1,7 +1,7 @@
 """WebSocket messages over a Duplex (websockets' sans-IO core underneath): server and client side.
 
-Invariant: messages come whole and below a size limit; pings are answered by whoever waits in
-`recv`, so somebody has to. Rules: RFC 6455.
+Invariant: messages come whole and below a size limit; pings are answered inside `recv`, so a task
+has to be waiting in it. Rules: RFC 6455.
 """
 
 import asyncio

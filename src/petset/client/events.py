@@ -97,7 +97,7 @@ class _Note:
 
 
 class Recorder:
-    """Says what happened to objects, as Events.
+    """Records what happened to objects as Events.
 
     Args:
         component, host: the source written into the events; host may be "".

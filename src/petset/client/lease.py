@@ -1,4 +1,4 @@
-"""A lease that its holder keeps renewing, as nodes do to show that they live."""
+"""A Lease that its holder keeps renewing, as nodes do to show that they are alive."""
 
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ class Lease:
     """One lease and the last state its holder saw of it.
 
     Attributes:
-        duration_s: how long others shall take a renewal for good.
+        duration_s: how long a renewal is valid.
         owners: owner references that a lease made here gets.
     """
 

@@ -15,7 +15,7 @@ from petset.dns.wire import Name, Record, Sections
 
 TTL_S = 5
 NEGATIVE_TTL_S = 1
-"""How long a resolver may remember that a name is missing: members come within moments."""
+"""TTL of negative answers: members appear within moments."""
 
 SCHEMA_VERSION = "1.1.0"
 TOLERATE = "service.alpha.kubernetes.io/tolerate-unready-endpoints"

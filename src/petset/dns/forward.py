@@ -67,7 +67,7 @@ class ResolvConf:
 
 
 class Forwarder:
-    """Puts questions to the resolvers, one after the other."""
+    """Sends queries to the resolvers, one after the other."""
 
     def __init__(self, upstreams: Upstreams, rng: Random) -> None:
         self._upstreams = upstreams

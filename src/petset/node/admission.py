@@ -1,8 +1,8 @@
 """Whether a node takes a pod that is bound to it. Pure.
 
-The scheduler decides on what it knows; a pod can also name its node itself. So the node looks
-again, in upstream's order, and refuses in upstream's words: the pod is Failed and whoever made it
-may make another one.
+The scheduler may have decided on stale information, and a pod can name its node itself. So the node
+checks again, in upstream's order, and rejects with upstream's messages: the pod becomes Failed and
+its controller may create another one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -69,7 +69,7 @@ def _shortage(spec: Obj, node: Obj, used: Amounts) -> Verdict | None:
     wanted = {PODS: 1, **_in_order(podrequests.requests_of(spec))}
     for name, amount in wanted.items():
         if name not in there and name not in _NATIVE:
-            continue  # resources that the node does not know are not its business
+            continue  # resources that the node does not know are not checked
         if amount and used.get(name, 0) + amount > there.get(name, 0):
             message = (
                 f"{REJECTED}Node didn't have enough resource: {name}, requested: {amount}, "

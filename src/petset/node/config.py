@@ -1,4 +1,4 @@
-"""How a node's agent is set up."""
+"""Configuration of a node's agent."""
 
 import ssl
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Tells which pods' volumes show a ConfigMap or Secret that changed.
+"""Finds the pods whose volumes show a ConfigMap or Secret that has changed.
 
 Caches of these resources exist only while, or after, some pod of the node mounts one of them.
 """

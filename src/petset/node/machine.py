@@ -1,4 +1,4 @@
-"""What the machine says of itself: for the Node object's capacity, conditions and nodeInfo."""
+"""Facts about the machine for the Node object's capacity, conditions and nodeInfo."""
 
 import os
 import platform

@@ -12,7 +12,7 @@ from petset.node import status
 from petset.node.tools import Tools
 
 HOLD_S = 0.25
-"""How long news that nobody waits for may wait for more news."""
+"""How long an unimportant change may wait to be written together with later ones."""
 RETRY_FIRST_S = 0.1
 RETRY_MAX_S = 10.0
 

@@ -1,4 +1,4 @@
-"""Registers the node, renews its lease, keeps its status: how the cluster knows that it lives."""
+"""Registers the node, renews its lease, and keeps its status up to date."""
 
 import asyncio
 import logging

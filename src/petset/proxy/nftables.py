@@ -12,7 +12,7 @@ from petset.proxy.rules import PortRule, Target
 
 TABLE = "ip petset"
 MARK = "0x4000"
-"""Bit of a connection's mark: its source has to be masqueraded."""
+"""Bit of the packet mark: the source has to be masqueraded."""
 
 CLIENTS = "{ type ipv4_addr; size 65536; flags dynamic,timeout; }"
 """The clients that stick to an endpoint, forgotten after the Service's timeout."""

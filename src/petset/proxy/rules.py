@@ -14,7 +14,7 @@ from petset.api.meta import Obj
 DNS_ADDRESS = "10.96.0.10"
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 NOT_OURS = {"service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"}
-"""Labels of Services and slices that are no business of this proxy."""
+"""Labels of Services and slices that this proxy ignores."""
 STICKY_S = 10_800
 
 

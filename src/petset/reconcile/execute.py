@@ -41,7 +41,7 @@ BATCH_MAX = 500
 _log = logging.getLogger(__name__)
 
 Failure = StatusError | TransportError | OSError
-"""What may end a plan early: a refusal, no answer, or an outside effect that failed."""
+"""What may end a plan early: an API error, no answer, or a failed external effect."""
 
 ExternalEffect = Callable[[str], Awaitable[None]]
 """Does an `External`; raises OSError when it could not."""

@@ -1,4 +1,4 @@
-"""A cluster's daily writes on a store, as fast as it takes them, on a clock of their own.
+"""A cluster's daily writes on a store, as fast as the store takes them, on a driven clock.
 
 Leases, statuses of pods, Events that expire, pods that are replaced, and now and then something
 large that goes again. Beside the writes runs a watch on what the store takes in memory and on disk.

@@ -1,4 +1,4 @@
-"""A disk that loses power: what was synced stays, what was only written is gone.
+"""A disk that can lose power: what was synced stays, what was only written is gone.
 
 The store's own driver syncs each commit before it says so, and does not sync when it lets go of
 history; `Disk` does the same. `Disk(honest=False)` says so before it has synced, for tests that

@@ -1,4 +1,4 @@
-"""What lies between a process and the API, and all that can go wrong there.
+"""The connection between a process and the API, and all that can go wrong with it.
 
 A `Server` owns the requests it was given, as a real one does: who asked may die, the request goes
 on. A `Wire` carries all that one process asks: it is late, cut, stalled, and it is where a process

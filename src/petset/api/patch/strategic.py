@@ -25,7 +25,7 @@ _UNTYPED = schema.Field(schema.Value("any"))
 def apply(original: Obj, patch: Any, type_name: str) -> MutableObj:
     """`original`, an object of type `type_name`, with `patch` merged in.
 
-    Raises StatusError 400 for a patch that cannot be meant.
+    Raises StatusError 400 for a patch that makes no sense.
     """
     if not isinstance(patch, Mapping):
         raise errors.bad_request("a strategic merge patch has to be a JSON object")

@@ -193,7 +193,7 @@ def _watch_faults(options: Options) -> list[FieldError]:
 
 
 def too_large(wanted: int, current: int) -> StatusError:
-    """504: the revision asked for does not exist yet."""
+    """504: the requested revision does not exist yet."""
     message = f"Timeout: Too large resource version: {wanted}, current: {current}"
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
     return StatusError(504, "Timeout", message, {"causes": [cause], "retryAfterSeconds": 1})

@@ -1,6 +1,6 @@
 """patch: an object is changed by a JSON patch, a merge patch or a strategic merge patch.
 
-Server-side apply (`verbs.apply`) comes in by the same door.
+Server-side apply (`verbs.apply`) enters here too.
 """
 
 from typing import Any

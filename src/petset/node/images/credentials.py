@@ -1,4 +1,4 @@
-"""Who we are at a registry: given logins first, then Docker's own configuration file."""
+"""Credentials for registries: given ones first, then Docker's configuration file."""
 
 import asyncio
 import base64

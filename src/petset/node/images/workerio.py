@@ -1,4 +1,4 @@
-"""How the agent and its image workers speak: one JSON request, JSON lines back.
+"""The protocol between the agent and its image workers: one JSON request, JSON lines back.
 
 The worker's standard input stays open as long as somebody wants its work: at its end the worker
 kills its whole process group, so that nothing outlives the agent.

@@ -44,7 +44,7 @@ def regarding(event: Obj) -> Obj:
 
 
 def source(event: Obj) -> Obj:
-    """The older way to tell who reports."""
+    """The reporting component as core/v1 has it."""
     found: Obj = _either(event, "source", "deprecatedSource") or {}
     return found
 

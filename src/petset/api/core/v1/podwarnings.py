@@ -1,4 +1,4 @@
-"""Warnings about pods and pod templates that are valid but hardly meant so."""
+"""Warnings about pods and pod templates that are valid but probably a mistake."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -204,7 +204,7 @@ def _same_ports(path: str, spec: Obj) -> Iterator[str]:
 
 
 def _clash(port: Obj, other: Obj) -> str:
-    """How two definitions of the same port meet, "" if they do not disturb each other."""
+    """How two definitions of the same port conflict, "" if they do not disturb each other."""
     host, other_host = (one.get("hostPort") or 0 for one in (port, other))
     address, other_address = (text(one.get("hostIP")) for one in (port, other))
     if (host, address) == (other_host, other_address):

@@ -60,7 +60,7 @@ RESIZE_STATES = (
 
 
 def default_spec(spec: MutableObj) -> None:
-    """Volume mode, canonical sizes, and the two spellings of a data source alike."""
+    """Volume mode, canonical sizes; `dataSource` and `dataSourceRef` copied to each other."""
     fill(spec, "volumeMode", "Filesystem")
     resources = member(spec, "resources")
     canonical_list(resources, "requests")
@@ -138,7 +138,7 @@ def _source_faults(path: str, source: Obj) -> Faults:
 
 
 def _sources_faults(path: str, spec: Obj) -> Faults:
-    """The two spellings of a data source agree."""
+    """`dataSource` and `dataSourceRef` agree."""
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
     if source is None or reference is None:
         return

@@ -144,7 +144,7 @@ def judge(
     """Every fault of a pod's volumes, and what containers can mount: name -> kind of source.
 
     `pod_name` may be "" (templates); `claims` are names that come from elsewhere. Faulty volumes
-    are left out, as upstream does: a mount of one is told as not found.
+    are left out, as upstream does: a mount of one is reported as not found.
     """
     found: list[FieldError] = []
     good: dict[str, str] = {}
