@@ -94,6 +94,16 @@ def test_killed_node_comes_back_with_its_pod_and_its_volume(one: Box) -> None:
     one.assert_gone()
 
 
+def test_up_registers_a_node_again_that_was_deleted_from_the_api(one: Box) -> None:
+    one.run("up")
+    one.run("delete", "node", "node-1")
+    assert "node-1: not in the API" in one.run("status", ok=False).out
+    assert "node node-1 ready" in one.run("up").out
+    assert "node-1: Ready, agent running" in one.run("status").out
+    one.run("down", "--delete-data")
+    one.assert_gone()
+
+
 def test_stopped_cluster_comes_back_with_pods_and_data(one: Box) -> None:
     one.run("up", "--nodes", "2")
     start_web(one)

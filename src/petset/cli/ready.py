@@ -22,6 +22,25 @@ def wait(where: paths.Paths, cluster: state.Cluster, nodes: Sequence[str], limit
         )
 
 
+def forgotten(where: paths.Paths, cluster: state.Cluster, nodes: Sequence[str]) -> Sequence[str]:
+    """Those of `nodes` that have no Node object; none while the API does not answer."""
+    return asyncio.run(_forgotten(where, cluster, nodes))
+
+
+async def _forgotten(
+    where: paths.Paths, cluster: state.Cluster, nodes: Sequence[str]
+) -> Sequence[str]:
+    client = thin.connect_to(where, cluster)
+    try:
+        listed = await client.list("nodes")
+    except (StatusError, TransportError):
+        return ()
+    finally:
+        await client.close()
+    known = {meta.name_of(n) for n in listed.items}
+    return [node for node in nodes if node not in known]
+
+
 async def _wait(
     where: paths.Paths, cluster: state.Cluster, nodes: Sequence[str], limit_s: float
 ) -> str:

@@ -74,7 +74,10 @@ async def _known(where: paths.Paths, cluster: state.Cluster) -> _Report:
     lines = [f"{name}: running at {cluster.url}; data in {where.state}"]
     for node, lives in agents.items():
         agent = "running" if lives else "dead"
-        lines.append(f"  {node}: {'Ready' if ready.get(node) else 'NotReady'}, agent {agent}")
+        if node in ready:
+            lines.append(f"  {node}: {'Ready' if ready[node] else 'NotReady'}, agent {agent}")
+        else:
+            lines.append(f"  {node}: not in the API (`petset up` registers it), agent {agent}")
     good = all(ready.get(node) and lives for node, lives in agents.items())
     return _Report(lines, good=good)
 

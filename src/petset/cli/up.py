@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -70,6 +70,9 @@ def start(
             expect_ready(server, "the API server")
             say(f"API ready at {cluster.url}")
         _await_agents(agents, say)
+        again = _restart_forgotten(where, cluster, [n for n, a in agents.items() if a is None])
+        _await_agents(again, say)
+        agents.update(again)
         _await_running(where, cluster, server, agents)
         _write_kubeconfig(where, cluster, wanted)
         if server is None and not any(agents.values()):
@@ -90,6 +93,24 @@ def _await_agents(agents: Mapping[str, process.Started | None], say: Callable[[s
     for node, agent in started.items():
         expect_ready(agent, f"node {node}")
         say(f"node {node} ready")
+
+
+def _restart_forgotten(
+    where: paths.Paths, cluster: state.Cluster, nodes: Sequence[str]
+) -> Mapping[str, process.Started | None]:
+    """Start agents anew whose Node object somebody deleted: a running one does not register again.
+
+    What they run stays, or goes, by what the API has: the next agent takes it over.
+    """
+    if not nodes:
+        return {}
+    from petset.cli import ready
+
+    again = ready.forgotten(where, cluster, nodes)
+    for node in again:
+        if agent := process.read(where.pid_file(f"agent-{node}")):
+            process.stop([agent])
+    return {node: start_agent(where, cluster, node, at_once=False) for node in again}
 
 
 def _await_running(
