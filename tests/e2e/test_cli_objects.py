@@ -292,7 +292,7 @@ def see(master: int, shell: "subprocess.Popen[bytes]", what: bytes) -> bytes:
 def test_scale_changes_the_number_of_members(web: Box) -> None:
     assert web.run("scale", "sts/web", "--replicas=2").out == "statefulset.apps/web scaled\n"
     eventually(lambda: web.run("get", "pods", "-l", "app=nginx").out.count("\n") == 3, "two left")
-    web.run("scale", "sts/web", "--replicas", "3")
+    assert web.run("scale", "sts", "web", "--replicas", "3").out == "statefulset.apps/web scaled\n"
     eventually(lambda: web.run("get", "pods").out.count("1/1") == 3, "three members")
 
 

@@ -114,7 +114,7 @@ def _delete(words: Words) -> int:
 
 
 def _scale_words(parser: Parser) -> None:
-    parser.add_argument("target", metavar="TYPE/NAME", help="as in sts/web")
+    parser.add_argument("target", nargs="+", metavar="TYPE/NAME", help="as in sts/web")
     parser.add_argument(
         "--replicas", type=between(0, 2**31 - 1), required=True, metavar="K", help="how many pods"
     )

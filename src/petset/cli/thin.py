@@ -194,14 +194,15 @@ async def _until_gone(
                 return
 
 
-async def scale(client: Client, target: str, namespace: str, replicas: int) -> int:
-    """Set spec.replicas through the scale subresource."""
-    (resource, name), *_ = targets.parse([target])
-    if not name:
+async def scale(client: Client, target: Sequence[str], namespace: str, replicas: int) -> int:
+    """Set spec.replicas of every set named, through the scale subresource."""
+    named = targets.parse(target)
+    if not all(name for _, name in named):
         raise Failure("say which set", "as in: petset scale sts/web --replicas 3")
     change = {"spec": {"replicas": replicas}}
-    await client.patch(resource.id, name, change, namespace, subresource="scale")
-    print(f"{targets.singular(resource)}/{name} scaled")
+    for resource, name in named:
+        await client.patch(resource.id, name, change, namespace, subresource="scale")
+        print(f"{targets.singular(resource)}/{name} scaled")
     return 0
 
 
