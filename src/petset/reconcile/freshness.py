@@ -77,7 +77,7 @@ class Freshness:
             cache.add_handler(partial(self._changed, resource))
 
     def _changed(self, resource: str, old: Obj | None, new: Obj | None) -> None:
-        """Drop the writes that this change proves to be cached; wake keys that wait for no other."""
+        """Drop the writes that this change proves cached; wake keys that wait for no other."""
         version, due = _number(self._caches[resource].resource_version), self._due[resource]
         while due and due[0][0] <= version:
             _, key, place = heapq.heappop(due)

@@ -48,14 +48,14 @@ _log = logging.getLogger(__name__)
 RETRY_MAX_S = 60.0
 """Longest back-off of a key, in seconds."""
 
-DEAR_S = 0.001
+EXPENSIVE_S = 0.001
 """A plan that takes at least this long is expensive: its key is delayed before the next one."""
 
-REST = 5.0
+PAUSE_FACTOR = 5.0
 """The delay is this many times the duration of the last plan, times the number of delayed keys:
 planning leaves most of the CPU to other work, however many keys are busy."""
 
-REST_MAX_S = 1.0
+PAUSE_MAX_S = 1.0
 """Longest such delay, in seconds."""
 
 _TERMINAL_CODES = frozenset({400, 405, 415, 501})
@@ -126,7 +126,7 @@ class Loop(Generic[S]):
         ctx.metrics.add(self._samples)
         self.queue = Queue(max_s=RETRY_MAX_S)
         self._working = 0
-        self._rests: dict[str, float] = {}
+        self._pauses: dict[str, float] = {}
         self._freshness = Freshness(controller.caches, self.queue.add)
         self.events = Events(ctx.recorder(controller.component))
         self._executor = Executor(
@@ -179,15 +179,15 @@ class Loop(Generic[S]):
         """Observe, plan and execute once."""
         if (delay := self._freshness.delay(key)) is not None:
             return After(delay)
-        if (rest := self._rests.get(key, 0.0) - asyncio.get_running_loop().time()) > 0:
-            return After(rest)
+        if (pause := self._pauses.get(key, 0.0) - asyncio.get_running_loop().time()) > 0:
+            return After(pause)
         try:
             seen = await self._controller.observe(key)
         except (StatusError, TransportError) as error:
             return _failed(error)
         if seen is None:
             self._freshness.forget(key)
-            self._rests.pop(key, None)
+            self._pauses.pop(key, None)
             return Done()
         plan = self._plan(key, seen)
         executed = await self._executor.execute(plan)
@@ -205,11 +205,11 @@ class Loop(Generic[S]):
         plan = self._controller.plan(seen, self._clock.now())
         ended = time()
         took = ended - began
-        self._rests.pop(key, None)
-        if took >= DEAR_S:
-            self._rests = {k: until for k, until in self._rests.items() if until > ended}
-            rest = took * REST * (1 + len(self._rests))
-            self._rests[key] = ended + min(rest, REST_MAX_S)
+        self._pauses.pop(key, None)
+        if took >= EXPENSIVE_S:
+            self._pauses = {k: until for k, until in self._pauses.items() if until > ended}
+            pause = took * PAUSE_FACTOR * (1 + len(self._pauses))
+            self._pauses[key] = ended + min(pause, PAUSE_MAX_S)
         return plan
 
     def _settle(self, key: str, outcome: Outcome) -> None:

@@ -26,7 +26,7 @@ from petset.controllers.statefulset.spec import Spec, read
 from petset.reconcile import podtemplate
 from petset.store.types import Event
 from petset.testing.breakable import BreakableWorld
-from petset.testing.past import Past, is_well, pod_key
+from petset.testing.past import Past, is_healthy, pod_key
 from petset.testing.wire import Asked
 
 SETS, BUDGETS = "statefulsets.apps", "poddisruptionbudgets.policy"
@@ -109,7 +109,7 @@ class Judge:
         for lower in (o for o in spec.ordinals if o < ordinal):
             other = identity.pod_name(spec.name, lower)
             states = self._past.states(pod_key(spec.namespace, other), since)
-            if not any(is_well(state, meta.uid_of(found)) or _orphan(state) for state in states):
+            if not any(is_healthy(state, meta.uid_of(found)) or _orphan(state) for state in states):
                 return f"{other} is not Ready"
         return ""
 
@@ -176,7 +176,9 @@ class Judge:
             return "the set is rolled by hand"
         if spec.options.paused:
             return "the set is paused"
-        if not all(map(is_well, states)) or not self._has_been_available(spec, states[-1], since):
+        if not all(map(is_healthy, states)) or not self._has_been_available(
+            spec, states[-1], since
+        ):
             return ""
         index = list(spec.ordinals).index(ordinal)
         if index < spec.partition:
@@ -196,7 +198,7 @@ class Judge:
         key = pod_key(spec.namespace, identity.pod_name(spec.name, ordinal))
         now = self._world.clock.now() + abs(self._world.clock.offset_s)
         return any(
-            is_well(state) and podtemplate.is_available(state or {}, spec.min_ready_s, now)
+            is_healthy(state) and podtemplate.is_available(state or {}, spec.min_ready_s, now)
             for state in self._past.states(key, since)
         )
 
@@ -269,7 +271,7 @@ class Judge:
     def evicted(self, pod: Obj) -> None:
         """An eviction of `pod`, as it was before, was granted."""
         self._evictions.add(meta.uid_of(pod))
-        if not is_well(pod):
+        if not is_healthy(pod):
             return
         since = self._past.since("pods", BUDGETS, SETS)
         for budget in self._world.objects(BUDGETS, meta.namespace_of(pod)):
@@ -282,7 +284,7 @@ class Judge:
         for key in self._past.named(pod_key(meta.namespace_of(budget), "")):
             states = [s for s in self._past.states(key, since) if _has(s, labels)]
             healthy += any(
-                is_well(s) and meta.uid_of(s or {}) not in self._evictions for s in states
+                is_healthy(s) and meta.uid_of(s or {}) not in self._evictions for s in states
             )
             expected += all(s is not None for s in states) and bool(states)
         key = f"{BUDGETS}/{meta.key_of(budget)}"
@@ -332,7 +334,7 @@ def _has(pod: Obj | None, labels: dict[str, str]) -> bool:
 
 def _orphan(pod: Obj | None) -> bool:
     """A pod that a set may adopt: its readiness counts as soon as it has."""
-    return pod is not None and meta.controller_of(pod) is None and is_well(pod)
+    return pod is not None and meta.controller_of(pod) is None and is_healthy(pod)
 
 
 def _is_lost(node: Obj | None) -> bool:

@@ -81,7 +81,7 @@ def pod_key(namespace: str, name: str) -> str:
     return f"pods/{namespace}/{name}"
 
 
-def is_well(pod: Obj | None, uid: str = "") -> bool:
+def is_healthy(pod: Obj | None, uid: str = "") -> bool:
     """Running, Ready and not going; of the set with that uid, if one is given."""
     if pod is None or meta.is_deleting(pod) or not meta.is_condition_true(pod, "Ready"):
         return False

@@ -11,7 +11,7 @@ from petset.api.meta import Obj
 from petset.controllers.statefulset import identity, storage
 from petset.controllers.statefulset.spec import Spec, read
 from petset.reconcile import podtemplate
-from petset.testing.past import is_well
+from petset.testing.past import is_healthy
 from petset.testing.world import World
 
 SETS, CLAIMS, VOLUMES = "statefulsets.apps", "persistentvolumeclaims", "persistentvolumes"
@@ -38,7 +38,7 @@ def unfinished(world: World, found: Obj) -> str:
         return f"{spec.name}-{min(extra)} is too many"
     for index, ordinal in enumerate(spec.ordinals):
         pod = pods.get(ordinal)
-        if pod is None or not is_well(pod):
+        if pod is None or not is_healthy(pod):
             return f"{spec.name}-{ordinal} is {'missing' if pod is None else 'not Ready'}"
         stale = identity.revision_of(pod) != identity.short(update)
         rolls = spec.strategy == "RollingUpdate" and not spec.options.paused
@@ -81,7 +81,7 @@ def _statuses(world: World) -> Iterator[str]:
 
 def _completed(spec: Spec, status: Obj, pods: list[Obj]) -> Iterator[str]:
     updated = _counted(pods, status.get("updateRevision"))
-    whole = updated == len(pods) == spec.replicas and all(map(is_well, pods))
+    whole = updated == len(pods) == spec.replicas and all(map(is_healthy, pods))
     if whole and status.get("currentRevision") != status.get("updateRevision"):
         yield f"{spec.name}: every pod is new, but status.currentRevision is the old one"
 
@@ -165,7 +165,7 @@ def _policy(world: World, found: Obj) -> Iterator[str]:
                 yield f"{meta.name_of(pod)} runs without its claim {name}"
             elif ordinal in spec.ordinals and not meta.is_deleting(claim):
                 wanted = storage.owners_wanted(spec, claim, pod, condemned=False)
-                if storage.owners_differ(claim, wanted) and is_well(pod):
+                if storage.owners_differ(claim, wanted) and is_healthy(pod):
                     yield f"the claim {name} has not the owners that the policy wants"
 
 
@@ -173,7 +173,7 @@ def _budgets(world: World) -> Iterator[str]:
     for budget in world.objects(BUDGETS):
         matches = selectors.from_object(budget["spec"]["selector"]).matches
         pods = [p for p in world.objects("pods", "default") if matches(meta.labels_of(p))]
-        healthy, status = sum(map(is_well, pods)), budget.get("status") or {}
+        healthy, status = sum(map(is_healthy, pods)), budget.get("status") or {}
         if status.get("currentHealthy") != healthy or status.get("disruptedPods"):
             yield f"budget {meta.name_of(budget)}: {status}, truly {healthy} healthy"
 
@@ -190,7 +190,7 @@ def _endpoints(world: World) -> Iterator[str]:
             for p in world.objects("pods", "default")
             if selector.items() <= meta.labels_of(p).items() and _has_address(p)
         ]
-        truth = sorted(p["status"]["podIP"] for p in pods if every or is_well(p))
+        truth = sorted(p["status"]["podIP"] for p in pods if every or is_healthy(p))
         sliced = sorted(
             address
             for s in world.objects(SLICES, "default")
@@ -220,7 +220,7 @@ def _running(world: World) -> Iterator[str]:
             yield f"{happening.pod} runs on {node}, and the API does not know"
     live = {uid for _, uid in world.runtime.live}
     for uid, pod in pods.items():
-        if is_well(pod) and uid not in live:
+        if is_healthy(pod) and uid not in live:
             yield f"{meta.key_of(pod)} is Ready, and nothing of it runs"
 
 

@@ -142,23 +142,23 @@ async def test_events_are_recorded_beside_the_work_in_order() -> None:
     assert [reason for _, reason, _ in bench.said.events] == ["R0", "R1", "R2"]
 
 
-async def test_a_key_that_is_dear_to_plan_rests_before_its_next_plan() -> None:
+async def test_a_key_whose_plan_is_expensive_pauses_before_its_next_plan() -> None:
     loop = asyncio.get_running_loop()
     real, ahead = loop.time, 0.0
 
-    def dear(key: str) -> Plan:
+    def expensive(key: str) -> Plan:
         nonlocal ahead
-        ahead += 0.02 if key == "dear" else 0.0
+        ahead += 0.02 if key == "expensive" else 0.0
         return Plan()
 
-    bench = Bench(dear)
+    bench = Bench(expensive)
     loop.time = lambda: real() + ahead  # type: ignore[method-assign]
     try:
         assert [await bench.loop.turn("cheap") for _ in range(2)] == [Done(), Done()]
-        assert await bench.loop.turn("dear") == Done()
-        assert isinstance(await bench.loop.turn("dear"), After)
-        assert bench.controller.planned.count("dear") == 1
+        assert await bench.loop.turn("expensive") == Done()
+        assert isinstance(await bench.loop.turn("expensive"), After)
+        assert bench.controller.planned.count("expensive") == 1
         ahead += 1.0
-        assert await bench.loop.turn("dear") == Done()
+        assert await bench.loop.turn("expensive") == Done()
     finally:
         loop.time = real  # type: ignore[method-assign]

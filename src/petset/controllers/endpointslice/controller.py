@@ -18,8 +18,8 @@ MANY = 50
 """Services with this many pods batch changes of pods before they are planned."""
 
 BATCH_S = 0.05
-LEGACY_REST_S = 0.005
-LEGACY_REST_MAX_S = 2.0
+LEGACY_PAUSE_S = 0.005
+LEGACY_PAUSE_MAX_S = 2.0
 """Pause, for each pod, between writes of such a service's Endpoints: the object is written whole,
 whatever has changed, and clients that need updates quickly read slices."""
 
@@ -104,8 +104,8 @@ class EndpointSlices(Controller[Observed]):
     def finish(self, key: str, seen: Observed) -> None:
         """The plan went through."""
         if not seen.legacy_wait_s and len(seen.pods) >= MANY:
-            rest = min(LEGACY_REST_MAX_S, len(seen.pods) * LEGACY_REST_S)
-            self._legacy_at[key] = _now() + rest
+            pause = min(LEGACY_PAUSE_MAX_S, len(seen.pods) * LEGACY_PAUSE_S)
+            self._legacy_at[key] = _now() + pause
 
     def _services_of(self, old: Obj | None, new: Obj | None) -> set[str]:
         """Services that a change of a pod matters to; notes which ones select it from now on."""

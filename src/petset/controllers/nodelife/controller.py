@@ -150,7 +150,7 @@ class NodeLife(Controller[Observed]):
             return
         name = meta.name_of(lease)
         node = self._nodes.get("", name)
-        if new is not None and name in self._renewed and node and _is_well(node):
+        if new is not None and name in self._renewed and node and _is_ready_untainted(node):
             self._silence_s(node)  # noted; the node is looked at again when its grace would be over
         else:
             queue.add(f"node/{name}")
@@ -170,7 +170,7 @@ def node_names(pod: Obj) -> Iterable[str]:
     return (name,) if name else ()
 
 
-def _is_well(node: Obj) -> bool:
+def _is_ready_untainted(node: Obj) -> bool:
     """Whether a renewed lease changes nothing about the node."""
     return meta.is_condition_true(node, "Ready") and not taints.of(node)
 
