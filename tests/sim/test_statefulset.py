@@ -1,11 +1,15 @@
 """StatefulSets in a whole cluster of fake nodes, from several seeds, with late caches."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from petset.api import meta
+from petset.api.meta import Obj
+from petset.client.reflector import Informers
+from petset.controllers.statefulset.controller import VACANT_S
 from petset.testing.checker import Checker
 from petset.testing.clock import run_virtual
 from petset.testing.fakepod import Script
@@ -273,3 +277,34 @@ def test_claims_go_by_the_retention_policy(
         assert world.names(CLAIMS) == left
 
     tell(story, seed)
+
+
+def test_a_name_that_others_freed_rests_but_a_rollout_does_not_wait() -> None:
+    """Who waits by name for the end of a pod sees a moment without one."""
+    gaps: dict[str, float] = {}
+
+    async def story(world: World, checker: Checker) -> None:
+        gone: dict[str, float] = {}
+        time = asyncio.get_running_loop().time
+
+        def hear(old: Obj | None, new: Obj | None) -> None:
+            if new is None and old is not None:
+                gone[meta.name_of(old)] = time()
+            elif old is None and new is not None and meta.name_of(new) in gone:
+                gaps[meta.name_of(new)] = time() - gone.pop(meta.name_of(new))
+
+        await make(world, replicas=2)
+        informers = Informers(world.client)
+        informers.cache("pods").add_handler(hear)
+        listening = asyncio.create_task(informers.run())
+        await informers.wait_synced()
+        await world.client.delete("pods", "web-1", "default")
+        await world.wait_for(lambda: "web-1" in gaps and world.ready(SET, "web"))
+        by_hand = gaps.pop("web-1")
+        image = {"spec": {"template": {"metadata": {"labels": {"app": "web", "v": "2"}}}}}
+        await world.client.patch(SET, "web", image, "default")
+        await world.wait_for(lambda: {"web-0", "web-1"} <= gaps.keys())
+        assert by_hand > VACANT_S / 2 > max(gaps.values())
+        listening.cancel()
+
+    tell(story, 1)

@@ -11,12 +11,18 @@ from petset.controllers.statefulset.plan import RESOURCE, Observed, plan, wants_
 from petset.controllers.statefulset.spec import read
 from petset.controllers.statefulset.world import healthy
 from petset.reconcile import observing, owners, podtemplate, revisions
-from petset.reconcile.actions import Plan
+from petset.reconcile.actions import Action, Delete, Parallel, Plan, Reported, Sequence
 from petset.reconcile.context import Context
 from petset.reconcile.loop import Controller
 from petset.reconcile.metrics import Sample
 
 _GAUGE = "statefulset_controller_statefulset"
+VACANT_S = 0.1
+"""How long a name stays free after somebody else deleted its pod.
+
+`kubectl delete` gets the pod and then lists it by its name: if a new one came between the two, it
+would wait for the end of the new one.
+"""
 
 
 class StatefulSets(Controller[Observed]):
@@ -35,6 +41,8 @@ class StatefulSets(Controller[Observed]):
         self.caches = (self._sets, self._pods, self._claims, self._revisions, self._classes)
         self._clock = ctx.clock
         self._failures: dict[str, dict[int, Failure]] = {}
+        self._ended: set[str] = set()
+        self._vacant: dict[str, dict[str, float]] = {}
         observing.index_owned(self._pods, orphans=True)
         ctx.metrics.add(self._gauges)
 
@@ -62,6 +70,8 @@ class StatefulSets(Controller[Observed]):
             queue.add(meta.key_of(new or old or {}))
 
         def on_pod(old: Obj | None, new: Obj | None) -> None:
+            if new is None and old is not None:
+                self._note_vacant(old)
             for key in self._sets_of_pod(old, new):
                 queue.add(key)
 
@@ -80,6 +90,7 @@ class StatefulSets(Controller[Observed]):
         found = self._sets.get(namespace, name)
         if found is None:
             self._failures.pop(key, None)
+            self._vacant.pop(key, None)
             return None
         pods = tuple(self._pods_of(found))
         history = tuple(self._revisions.list(namespace))
@@ -92,16 +103,38 @@ class StatefulSets(Controller[Observed]):
             and await observing.is_there(self._client, RESOURCE, found),
             failures=self._note_failures(key, meta.uid_of(found), pods),
             growing=self._growing(found),
+            vacant=self._vacant_of(key),
         )
 
     def plan(self, seen: Observed, now: float) -> Plan:
         """See `plan.plan`."""
-        return plan(seen, now)
+        made = plan(seen, now)
+        self._ended.update(_deleted(made.actions))
+        return made
 
     def finish(self, key: str, seen: Observed) -> None:
         """The events of the plan went out."""
         if key in self._failures and seen.failures:
             self._failures[key] = backoff.told(self._failures[key])
+
+    def _note_vacant(self, pod: Obj) -> None:
+        """Remember until when the name of a pod stays free that this controller did not delete."""
+        uid = meta.uid_of(pod)
+        if uid in self._ended:
+            self._ended.discard(uid)
+            return
+        namespace, name = meta.namespace_of(pod), meta.name_of(pod)
+        parent, _ = identity.parse(name)
+        if self._sets.get(namespace, parent) is not None:
+            names = self._vacant.setdefault(f"{namespace}/{parent}", {})
+            names[name] = self._clock.now() + VACANT_S
+
+    def _vacant_of(self, key: str) -> dict[str, float]:
+        now = self._clock.now()
+        left = {n: until for n, until in self._vacant.pop(key, {}).items() if until > now}
+        if left:
+            self._vacant[key] = left
+        return left
 
     def _note_failures(self, key: str, uid: str, pods: Iterable[Obj]) -> dict[int, Failure]:
         """Remember the set's pods that have failed; a restart of the controllers forgets them."""
@@ -165,6 +198,18 @@ class StatefulSets(Controller[Observed]):
             prefixes = tuple(f"{meta.name_of(t)}-{meta.name_of(found)}-" for t in templates)
             if prefixes and meta.name_of(claim).startswith(prefixes):
                 yield meta.key_of(found)
+
+
+def _deleted(actions: Iterable[Action]) -> Iterator[str]:
+    """The uids of the pods that the actions delete."""
+    for action in actions:
+        match action:
+            case Sequence(inner) | Parallel(inner):
+                yield from _deleted(inner)
+            case Reported(Delete("pods", uid=uid)):
+                yield uid
+            case _:
+                pass
 
 
 def _capacity(claim: Obj) -> object:

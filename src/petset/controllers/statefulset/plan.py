@@ -45,6 +45,7 @@ class Observed:
         may_adopt: whether a live look found the set there, with this uid and not being deleted.
         failures: what is remembered of pods that have failed, by ordinal.
         growing: names of the storage classes that allow claims to grow.
+        vacant: names of pods that stay free until a time, for those who wait for their end.
     """
 
     set: Obj
@@ -54,6 +55,7 @@ class Observed:
     may_adopt: bool = False
     failures: Mapping[int, Failure] = field(default_factory=dict)
     growing: frozenset[str] = frozenset()
+    vacant: Mapping[str, float] = field(default_factory=dict)
 
 
 def plan(seen: Observed, now: float) -> Plan:
@@ -85,7 +87,7 @@ def plan(seen: Observed, now: float) -> Plan:
         actions=(*first, *conditions.events(world, told), *actions, *last),
         status=status.write(spec, status.completed(spec, reached), told),
         status_if_failed=status.write(spec, status.completed(spec, observed), failed),
-        requeue_after_s=_next_look(world, pods.kept),
+        requeue_after_s=_next_look(world, pods.kept, seen.vacant.values()),
     )
 
 
@@ -150,7 +152,7 @@ def _world(
         slots=slots,
         condemned=tuple(by_ordinal[ordinal] for ordinal in condemned),
         claims=seen.claims,
-        occupied=_occupied(seen.pods, pods),
+        occupied=_occupied(seen.pods, pods) | {n for n, at in seen.vacant.items() if at > now},
         proven=heal.proven(resolved.listed),
         failures=seen.failures,
         troubles=troubles(spec, slots, seen.failures),
@@ -254,16 +256,17 @@ def _truncation(spec: Spec, resolved: Resolved, pods: Iterable[Obj]) -> list[Act
     return revisions.truncate(resolved.listed, live, spec.history_limit)
 
 
-def _next_look(world: World, pods: Iterable[Obj]) -> float | None:
+def _next_look(world: World, pods: Iterable[Obj], vacant: Iterable[float]) -> float | None:
     """Seconds until time alone changes something; None when nothing is waited for.
 
-    That is: a Ready pod has been so for long enough, one has taken too long, or a failed one has
-    been kept for long enough.
+    That is: a Ready pod has been so for long enough, one has taken too long, a failed one has been
+    kept for long enough, or a name has been free for long enough.
     """
     min_ready_s = world.spec.min_ready_s
     ready = (podtemplate.available_at(pod, min_ready_s) for pod in (pods if min_ready_s else ()))
     times = [at - world.now for at in ready if at is not None and at > world.now]
     times += steps.kept_for(world)
+    times += [at - world.now for at in vacant if at > world.now]
     if (late := conditions.next_look(world)) is not None:
         times.append(late)
     return min(times, default=None)

@@ -19,7 +19,8 @@ class World:
     Attributes:
         slots: (ordinal, pod or None) of the ordinals in range, ascending.
         condemned: pods outside the range, highest ordinal first.
-        occupied: names of pods that are not the set's; their ordinals wait until they are gone.
+        occupied: names that are not to be used now: of pods that are not the set's, and of pods
+            that somebody has just deleted.
         proven: revisions, as pods are labelled, of which the whole set was once Ready.
         failures: what is known of pods that have failed, by ordinal.
         troubles: what keeps the pod of each slot from being Ready (see `troubles`).
