@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from petset.api.decode import parse_body
+from petset.api.bodies import parse_body
 
 TEXTS = st.text('ab"\\/\n\u00e9\U0001f600{}:,[]', max_size=6)
 KEYS = st.one_of(st.sampled_from(["a", "b", 'q"', "s\\", '\\"', "\\\\"]), TEXTS)

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Iterable, Sequence
 
 from petset.api import errors, protobuf_read, protobuf_table, protobuf_wire, protobuf_write
-from petset.api.decode import DEPTH_MAX, is_deep
+from petset.api.bodies import DEPTH_MAX, is_deep
 from petset.api.errors import StatusError
 from petset.api.meta import MutableObj, Obj
 from petset.api.protobuf_wire import MAGIC, MalformedError

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from petset.api import decode, meta, protobuf_table, protobuf_wire, schema
+from petset.api import bodies, meta, protobuf_table, protobuf_wire, schema
 from petset.api.meta import MutableObj
 from petset.api.protobuf_table import Message, Slot
 from petset.api.protobuf_wire import PIECE, MalformedError
@@ -298,7 +298,7 @@ def _raw(body: Body, at: int, end: int, depth: int) -> Any:
     if body.data.startswith(protobuf_wire.MAGIC, *span):
         return body.nested(body.data, *span, depth + 1)
     piece = body.data[slice(*span)]
-    return decode.parse_json(piece) if piece else None
+    return bodies.parse_json(piece) if piece else None
 
 
 _PIECES: dict[str, Reader] = {

@@ -1,4 +1,4 @@
-"""YAML bodies as JSON values. Imported late by `decode`: PyYAML takes 20 ms.
+"""YAML bodies as JSON values. Imported late by `bodies`: PyYAML takes 20 ms.
 
 Values are made from the parser's events, not by PyYAML's constructors: scalars resolve as in
 Kubernetes' own decoder (times and base-60 numbers stay text, yes/no/on/off are booleans), every

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from petset.api import decode, protobuf
+from petset.api import bodies, decode, protobuf
 from petset.api.errors import (
     bad_request,
     invalid,
@@ -26,7 +26,7 @@ def _parse(call: Call, *, duplicates: bool) -> tuple[MutableObj, list[str]]:
         return protobuf.decode(call.request.body), []
     if media not in negotiate.MADE:
         raise unsupported_media_type(negotiate.MADE)
-    return decode.parse_body(call.request.body, media, duplicates=duplicates)
+    return bodies.parse_body(call.request.body, media, duplicates=duplicates)
 
 
 def read_object(call: Call, kind: Resource) -> MutableObj:

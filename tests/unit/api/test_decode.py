@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from petset.api import decode, prune
+from petset.api import bodies, decode, prune
 from petset.api.errors import StatusError
 
 POD = "io.k8s.api.core.v1.Pod"
@@ -29,10 +29,10 @@ def faults(obj: dict[str, Any], type_name: str = POD) -> list[tuple[str, str]]:
 
 def test_json_body_tells_duplicate_fields_with_their_paths() -> None:
     body = b'{"a":1,"b":{"c":1,"c":2,"d":[{},{"e":1,"e":1,"e":2}]},"a":2}'
-    obj, twice = decode.parse_body(body, duplicates=True)
+    obj, twice = bodies.parse_body(body, duplicates=True)
     assert obj == {"a": 2, "b": {"c": 2, "d": [{}, {"e": 2}]}}
     assert twice == ["a", "b.c", "b.d[1].e"]
-    assert decode.parse_body(body)[1] == []
+    assert bodies.parse_body(body)[1] == []
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_json_body_tells_duplicate_fields_with_their_paths() -> None:
 )
 def test_malformed_json_is_a_bad_request(body: bytes) -> None:
     with pytest.raises(StatusError) as caught:
-        decode.parse_body(body, duplicates=True)
+        bodies.parse_body(body, duplicates=True)
     assert caught.value.code == 400
     assert "json parse error" in caught.value.message
 
@@ -51,10 +51,10 @@ def test_endless_nesting_is_refused_not_followed(opening: bytes) -> None:
     closing = b"]" if opening == b"[" else b"}"
     body = b'{"x":' + opening * 900 + b"1" + closing * 900 + b"}"
     with pytest.raises(StatusError) as caught:
-        decode.parse_body(body, duplicates=True)
+        bodies.parse_body(body, duplicates=True)
     assert caught.value.code == 400
     shallow = b'{"x":' + opening * 200 + b"1" + closing * 200 + b"}"
-    assert decode.parse_body(shallow)[0]
+    assert bodies.parse_body(shallow)[0]
 
 
 def test_yaml_body_resolves_scalars_as_kubernetes_does() -> None:
@@ -75,7 +75,7 @@ def test_yaml_body_resolves_scalars_as_kubernetes_does() -> None:
     1: one
     true: t
     """
-    assert decode.parse_body(text, "application/yaml")[0] == {
+    assert bodies.parse_body(text, "application/yaml")[0] == {
         "octal": 511,
         "hex": 16,
         "time": "2026-01-02",
@@ -94,14 +94,14 @@ def test_yaml_body_resolves_scalars_as_kubernetes_does() -> None:
 
 def test_yaml_aliases_become_copies_and_merge_keys_merge() -> None:
     text = b"a: &x {b: [1]}\nc: *x\nd: {<<: *x, e: 2}\n"
-    obj, _ = decode.parse_body(text, "application/apply-patch+yaml")
+    obj, _ = bodies.parse_body(text, "application/apply-patch+yaml")
     assert obj == {"a": {"b": [1]}, "c": {"b": [1]}, "d": {"b": [1], "e": 2}}
     assert obj["a"] is not obj["c"]
     assert obj["a"]["b"] is not obj["c"]["b"]
 
 
 def test_yaml_body_tells_duplicate_fields() -> None:
-    _, twice = decode.parse_body(b"a: {b: 1, b: 2}\nc: [{d: 1, d: 1}]", "application/yaml")
+    _, twice = bodies.parse_body(b"a: {b: 1, b: 2}\nc: [{d: 1, d: 1}]", "application/yaml")
     assert twice == ["a.b", "c[0].d"]
 
 
@@ -129,7 +129,7 @@ BOMB = b"a: &a [x,x,x,x,x,x,x,x,x]\n" + b"".join(
 )
 def test_malformed_yaml_is_a_bad_request(text: bytes) -> None:
     with pytest.raises(StatusError) as caught:
-        decode.parse_body(text, "application/yaml")
+        bodies.parse_body(text, "application/yaml")
     assert caught.value.code == 400
 
 
@@ -144,7 +144,7 @@ def test_malformed_yaml_is_a_bad_request(text: bytes) -> None:
 )
 def test_malformed_yaml_is_told_with_its_line(text: bytes, words: str) -> None:
     with pytest.raises(StatusError) as caught:
-        decode.parse_body(text, "application/yaml")
+        bodies.parse_body(text, "application/yaml")
     assert caught.value.message == f"error converting YAML to JSON: yaml: {words}"
 
 

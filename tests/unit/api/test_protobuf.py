@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from petset.api import protobuf, protobuf_read, protobuf_table, registry, schema
-from petset.api.decode import DEPTH_MAX
+from petset.api.bodies import DEPTH_MAX
 from petset.api.errors import StatusError
 from petset.api.protobuf_wire import MAGIC, VARINT, piece_field, varint
 from tools import gen_protobuf

@@ -10,7 +10,7 @@ import jsonpatch
 import jsonpointer
 import orjson
 
-from petset.api import decode, errors, prune
+from petset.api import bodies, errors, prune
 from petset.api.errors import StatusError
 from petset.api.meta import MutableObj, Obj
 
@@ -32,8 +32,8 @@ def apply(original: Obj, patch: Any) -> MutableObj:
     result = _run(prune.copy(original), patch)
     if not isinstance(result, dict):
         raise _failed("the patched document is no object")
-    if decode.is_deep(result):
-        raise _failed(f"the patched document is nested deeper than {decode.DEPTH_MAX} levels")
+    if bodies.is_deep(result):
+        raise _failed(f"the patched document is nested deeper than {bodies.DEPTH_MAX} levels")
     return result
 
 

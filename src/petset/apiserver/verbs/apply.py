@@ -3,7 +3,7 @@
 import functools
 from dataclasses import dataclass, replace
 
-from petset.api import decode, registry
+from petset.api import bodies, decode, registry
 from petset.api.errors import StatusError, bad_request, conflict
 from petset.api.meta import MutableObj, Obj
 from petset.api.patch import apply as server_side
@@ -110,11 +110,11 @@ def _parse(raw: bytes, looks: bool) -> tuple[MutableObj, list[str]]:
     """The body, JSON or YAML, and its duplicate fields where those are asked for."""
     if raw.lstrip()[:1] == b"{":
         try:
-            return decode.parse_body(raw, duplicates=looks)
+            return bodies.parse_body(raw, duplicates=looks)
         except StatusError:
             pass  # YAML may begin like JSON
     try:
-        return decode.parse_body(raw, "yaml", duplicates=looks)
+        return bodies.parse_body(raw, "yaml", duplicates=looks)
     except StatusError as error:
         raise bad_request(f"error decoding YAML: {error.message}") from None
 

@@ -5,7 +5,7 @@ Server-side apply (`verbs.apply`) enters here too.
 
 from typing import Any
 
-from petset.api import decode
+from petset.api import bodies, decode
 from petset.api.errors import bad_request, unsupported_media_type
 from petset.api.meta import MutableObj
 from petset.api.patch import json as json_patch
@@ -74,7 +74,7 @@ def _read(call: Call, media: str) -> tuple[Any, list[str]]:
     if media == MERGE and raw.strip() == b"null":
         raise bad_request("Invalid JSON Patch")
     try:
-        given, twice = decode.parse_patch(raw, go_type, duplicates=call.validation != "Ignore")
+        given, twice = bodies.parse_patch(raw, go_type, duplicates=call.validation != "Ignore")
     except ValueError as error:
         where = "" if media == STRATEGIC else "error decoding patch: "
         raise bad_request(f"{where}{error}") from None
