@@ -96,7 +96,7 @@ def restless(patch: Patch) -> Story:
         return (*kept, {"type": "Odd", "status": "True", "reason": f"Minute{world.now // 60:.0f}"})
 
     patch.setattr(conditions, "of", of)
-    patch.setattr(plan, "_next_look", lambda world, pods: 30.0)
+    patch.setattr(plan, "_next_look", lambda world, pods, vacant: 30.0)
     return story()
 
 
