@@ -70,6 +70,8 @@ class Kubelet:
 
 def _reason(error: Exception) -> str:
     """Why nobody answered, in the words that clients of Kubernetes know."""
+    if isinstance(error, ssl.SSLError):  # an OSError, too, whose number says something else
+        return f"tls: {error}"
     if isinstance(error, OSError) and error.errno:
         return f"connect: {os.strerror(error.errno).lower()}"
     if isinstance(error, TimeoutError):
