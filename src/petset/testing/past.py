@@ -7,6 +7,7 @@ such moment, and the other methods ask for states in force from then on.
 
 import asyncio
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 import orjson
@@ -29,6 +30,7 @@ class Past:
         self._world = world
         self._states: dict[str, list[tuple[float, Obj | None]]] = {}
         self._times: dict[str, list[tuple[int, float]]] = {name: [] for name in RESOURCES}
+        self._unseen: dict[str, deque[tuple[float, float]]] = {name: deque() for name in RESOURCES}
         self._plan_s = PLAN_S + 40 * world.lag_s + 40 * world.disk_s
         world.listeners.insert(0, self._on_events)
 
@@ -40,19 +42,27 @@ class Past:
                 self._times[resource].append((event.revision, now))
                 state = None if event.deleted else orjson.loads(event.value)
                 self._states.setdefault(event.key, []).append((now, state))
+        for resource, seen in self._unseen.items():
+            seen.append((now, self._first_unseen(resource, now)))
+            while len(seen) > 1 and seen[1][0] < now - self._plan_s:
+                seen.popleft()
 
     def since(self, *resources: str) -> float:
         """The first moment that the controllers may still take for the present."""
         now = asyncio.get_running_loop().time()
-        informers = self._world.informers
-        first = now
+        first, planned = now, now
         for resource in resources:
-            version = "" if informers is None else informers.cache(resource).resource_version
-            times = self._times[resource]
-            index = bisect_right(times, (int(version or 0), float("inf")))
-            if index < len(times):
-                first = min(first, times[index][1])
-        return first - self._plan_s
+            first = min(first, self._first_unseen(resource, now))
+            planned = min((planned, *(moment for _, moment in self._unseen[resource])))
+        return min(first - self._plan_s, planned)
+
+    def _first_unseen(self, resource: str, now: float) -> float:
+        """When the first change came that the controllers' cache has not seen; `now` for none."""
+        informers = self._world.informers
+        version = "" if informers is None else informers.cache(resource).resource_version
+        times = self._times[resource]
+        index = bisect_right(times, (int(version or 0), float("inf")))
+        return times[index][1] if index < len(times) else now
 
     def states(self, key: str, since: float) -> Iterator[Obj | None]:
         """The states of an object in force at some moment from `since` on; None: not there."""
