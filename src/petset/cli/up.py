@@ -43,6 +43,12 @@ def run(wanted: Wanted, *, foreground: bool) -> None:
         stay.run(where, cluster)
 
 
+def _finish() -> None:
+    """From here on nothing is undone: who interrupts now still hears that the cluster is there."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
@@ -77,6 +83,7 @@ def start(
         _write_kubeconfig(where, cluster, wanted)
         if server is None and not any(agents.values()):
             say("already running")
+        _finish()
     except BaseException as error:
         explained = leftovers.explain(error, where)
         undo.run()
