@@ -327,3 +327,21 @@ def test_what_cannot_be_provisioned_is_refused_by_name() -> None:
         world.settle()
         assert ("Warning", "ProvisioningFailed") in world.events
         assert world.list(VOLUMES) == []
+
+
+def test_a_claim_does_not_wait_for_a_pod_that_is_shut_down() -> None:
+    """Such a pod may wait for the claim: it owns it, and both go in the foreground (seed 4371)."""
+    world = provisioned("standard")
+    world.pod("web-0", "data")
+    claim = world.get(CLAIMS, "data")
+    assert claim is not None
+    world.delete(CLAIMS, claim)
+    world.settle()
+    assert world.get(CLAIMS, "data") is not None
+    gone: MutableObj = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    world.change("pods", "web-0", {"metadata": {**gone, "deletionGracePeriodSeconds": 30}})
+    world.settle()
+    assert world.get(CLAIMS, "data") is not None
+    world.change("pods", "web-0", {"metadata": {**gone, "deletionGracePeriodSeconds": 0}})
+    world.settle()
+    assert world.get(CLAIMS, "data") is None

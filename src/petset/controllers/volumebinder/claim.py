@@ -52,8 +52,16 @@ def plan_claim(seen: ObservedClaim) -> Plan:
 
 
 def scheduled(pods: Sequence[Obj]) -> list[Obj]:
-    """Pods that have a node: only these keep a claim from going."""
-    return [pod for pod in pods if (pod.get("spec") or {}).get("nodeName")]
+    """Pods that have a node and are not shut down: only these keep a claim from going.
+
+    A pod that is deleted with no grace left is through with its volumes, or was given up by force.
+    It may wait for its claim itself, when it owns it and is deleted in the foreground.
+    """
+    return [p for p in pods if (p.get("spec") or {}).get("nodeName") and not _is_shut_down(p)]
+
+
+def _is_shut_down(pod: Obj) -> bool:
+    return meta.is_deleting(pod) and pod["metadata"].get("deletionGracePeriodSeconds") == 0
 
 
 def _unbound(seen: ObservedClaim) -> Plan:
