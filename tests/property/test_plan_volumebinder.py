@@ -338,7 +338,10 @@ def test_a_claim_does_not_wait_for_a_pod_that_is_shut_down() -> None:
     world.delete(CLAIMS, claim)
     world.settle()
     assert world.get(CLAIMS, "data") is not None
-    gone: MutableObj = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    gone: MutableObj = {
+        "deletionTimestamp": "2026-01-01T00:00:00Z",
+        "finalizers": ["foregroundDeletion"],
+    }
     world.change("pods", "web-0", {"metadata": {**gone, "deletionGracePeriodSeconds": 30}})
     world.settle()
     assert world.get(CLAIMS, "data") is not None
