@@ -174,15 +174,18 @@ async def _calm(world: BreakableWorld, player: Player) -> None:
 
 
 async def _tidy_up(world: BreakableWorld) -> None:
-    """Pods without a set hold ordinals, or crash for ever: put back, or away."""
+    """Pods without a set hold ordinals and claims, or crash for ever: put back, or away."""
     for index, pod in enumerate(world.objects("pods", "default")):
         name = meta.name_of(pod)
-        if meta.controller_of(pod) is None and not play.is_fine(pod):
+        parent = world.get(SET, name.rpartition("-")[0])
+        # a set that waits in the foreground for its claims adopts nobody, and its pods go nowhere
+        waited_for = parent is not None and meta.is_deleting(parent)
+        if meta.controller_of(pod) is None and (waited_for or not play.is_fine(pod)):
             await _until_done(lambda n=name: world.client.delete("pods", n, "default"))
             continue
         if meta.labels_of(pod).get("app") or not name.rpartition("-")[2].isdigit():
             continue
-        if world.get(SET, name.rpartition("-")[0]) is None:
+        if parent is None:
             continue
         labels = {"metadata": {"labels": {"app": name.rpartition("-")[0]}}}
         if index % 2:
