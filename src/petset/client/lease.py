@@ -1,5 +1,6 @@
 """A Lease that its holder keeps renewing, as nodes do to show that they are alive."""
 
+import contextlib
 from dataclasses import dataclass, field
 
 from petset.api import errors, meta
@@ -35,11 +36,10 @@ class Lease:
         """
         seen, self._seen = self._seen, None
         if seen is not None:
-            try:
+            # Refused in many ways: changed by another (409), or gone, which a PUT would make anew
+            # but for its resourceVersion. What still stands in the way is met again below.
+            with contextlib.suppress(errors.StatusError):
                 return await self._update(seen)
-            except errors.StatusError as error:
-                if error.code not in {404, 409}:
-                    raise
         try:
             return await self._update(await self.client.get(RESOURCE, self.name, self.namespace))
         except errors.StatusError as error:

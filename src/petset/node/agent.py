@@ -94,7 +94,9 @@ class Agent:
         self._content = ContentWatch(self.informers, self._refresh)
         self._nodes = self.informers.cache("nodes")
         self._peers = Peers(self._nodes, config.name, config.network)
-        self._registration = Registration(client, clock, config.state_dir, self._facts)
+        self._registration = Registration(
+            client, clock, config.state_dir, self._facts, self._say_of_node
+        )
         self._workers: dict[str, PodWorker] = {}
         self._named: dict[tuple[str, str], list[str]] = {}
         self._ends: dict[str, asyncio.Event] = {}
@@ -176,6 +178,7 @@ class Agent:
         """Nothing is started, stopped or told before the API has said which pods there are."""
         await self._pods.wait_synced()
         await self._nodes.wait_synced()
+        self._nodes.add_handler(self._registration.node_changed)
         known = {uid_of(pod): pod for pod in self._pods.list()}
         for uid in sorted(self.runtime.pods(), key=known.__contains__):  # first what has to go
             record = podrecord.load(self.tools.pod_dir(uid))
@@ -376,6 +379,12 @@ class Agent:
         worker = self._workers.get(uid)
         if worker is not None:
             worker.refresh()
+
+    def _say_of_node(self, kind: str, reason: str, message: str) -> None:
+        """An event about the node; the kubelet gives its name as the uid."""
+        name = self.config.name
+        node = {"kind": "Node", "apiVersion": "v1", "name": name, "uid": name}
+        self._emit(node, kind, reason, message)
 
     def _emit(self, involved: Obj, kind: str, reason: str, message: str) -> None:
         assert kind in ("Normal", "Warning")

@@ -8,6 +8,7 @@ from petset.node.machine import DISK_LOW_SHARE, MEMORY_LOW_BYTES, Machine
 
 PODS_MAX = 110
 BEATS = ("lastHeartbeatTime",)
+_HAS = "KubeletHas"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +92,15 @@ def _conditions(facts: NodeFacts, machine: Machine, old: Obj, now: float) -> lis
     low_memory = machine.memory_free < MEMORY_LOW_BYTES
     low_disk = machine.disk_free < machine.disk * DISK_LOW_SHARE
     rows = [
-        ("MemoryPressure", low_memory, "SufficientMemory", "sufficient memory available"),
-        ("DiskPressure", low_disk, "NoDiskPressure", "no disk pressure"),
+        ("MemoryPressure", True, "InsufficientMemory", "insufficient memory available")
+        if low_memory
+        else ("MemoryPressure", False, "SufficientMemory", "sufficient memory available"),
+        ("DiskPressure", True, "DiskPressure", "disk pressure")
+        if low_disk
+        else ("DiskPressure", False, "NoDiskPressure", "no disk pressure"),
         ("PIDPressure", False, "SufficientPID", "sufficient PID available"),
     ]
-    made = []
-    for kind, bad, good_reason, good_words in rows:
-        bad_reason = {"MemoryPressure": "InsufficientMemory", "DiskPressure": "DiskPressure"}
-        reason = f"KubeletHas{bad_reason[kind] if bad else good_reason}"
-        words = f"kubelet has {'insufficient memory or disk' if bad else good_words}"
-        made.append((kind, bad, reason, words))
+    made = [(kind, bad, f"KubeletHas{r}", f"kubelet has {words}") for kind, bad, r, words in rows]
     ready = not facts.problem
     words = facts.problem or "kubelet is posting ready status"
     made.append(("Ready", ready, "KubeletReady" if ready else "KubeletNotReady", words))
@@ -123,6 +123,28 @@ def _condition(row: tuple[str, bool, str, str], old: Obj | None, now: float) -> 
         "reason": reason,
         "message": message,
     }
+
+
+def news(old: Obj, new: Obj) -> list[str]:
+    """Reasons of the events for the conditions whose status is another one than before."""
+    before = {c.get("type"): c.get("status") for c in old.get("conditions") or ()}
+    found = []
+    for condition in new["conditions"]:
+        kind, status_ = condition["type"], condition["status"]
+        if before.get(kind) == status_:
+            continue
+        if kind == "Ready":
+            found.append("NodeReady" if status_ == "True" else "NodeNotReady")
+        elif condition["reason"].startswith(_HAS):
+            found.append("NodeHas" + condition["reason"].removeprefix(_HAS))
+    return found
+
+
+def rebooted(old: Obj, new: Obj) -> str:
+    """The id of the machine's new boot, "" when it is the one of before or nothing was known."""
+    before = (old.get("nodeInfo") or {}).get("bootID")
+    now: str = new["nodeInfo"].get("bootID") or ""
+    return now if before and before != now else ""
 
 
 def without_beats(status_: Obj) -> MutableObj:

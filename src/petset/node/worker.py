@@ -310,6 +310,7 @@ class PodWorker:
             host_network=podspec.on_host_network(self.pod),
             sysctls={s["name"]: s["value"] for s in sysctls},
         )
+        self._tell_sandbox_changed()
         try:
             sandbox = await self._tools.runtime.start_sandbox(config)
             await self._open_ports(sandbox)
@@ -319,6 +320,14 @@ class PodWorker:
                 self._say("Warning", "FailedCreatePodSandBox", str(error))
         else:
             self._succeeded("sandbox")
+
+    def _tell_sandbox_changed(self) -> None:
+        """The sandbox in which the pod's containers ran is gone, as after a power cut."""
+        runtime = self._tools.runtime
+        first = "sandbox" not in self._failures and runtime.sandbox(self.uid) is None
+        if first and runtime.runs(self.uid):
+            words = "Pod sandbox changed, it will be killed and re-created."
+            self._say("Normal", "SandboxChanged", words)
 
     async def _open_ports(self, sandbox: Sandbox) -> None:
         forwards = [

@@ -19,6 +19,7 @@ class Leases:
         self.lease: dict[str, Any] | None = None
         self.version = 0
         self.methods: list[str] = []
+        self.missing: errors.StatusError | None = None
         self.refuse: errors.StatusError | None = None
 
     async def __call__(self, request: Request) -> Reply:
@@ -27,6 +28,8 @@ class Leases:
             return fake.status(self.refuse)
         if request.method == "POST":
             self.store(orjson.loads(request.body))
+        elif self.lease is None and request.method == "PUT" and self.missing:
+            return fake.status(self.missing)
         elif self.lease is None:
             return fake.status(errors.not_found("leases", "n1"))
         elif request.method == "PUT":
@@ -80,6 +83,23 @@ def test_a_lease_changed_by_another_is_read_again() -> None:
 def test_a_lease_that_vanished_is_made_again() -> None:
     async def main() -> None:
         api = Leases()
+        lease = api.holder()
+        await lease.renew()
+        api.lease = None
+        await lease.renew()
+        assert api.methods == ["GET", "POST", "PUT", "GET", "POST"]
+
+    run_virtual(main())
+
+
+def test_a_lease_that_vanished_is_made_again_where_a_put_could_make_it() -> None:
+    """A server that lets PUT create refuses the version that a lease once had."""
+
+    async def main() -> None:
+        api = Leases()
+        api.missing = errors.StatusError(
+            500, "InternalError", "resourceVersion should not be set on objects to be created"
+        )
         lease = api.holder()
         await lease.renew()
         api.lease = None

@@ -127,6 +127,12 @@ class Rig:
             while await self.pod(name) is not None:
                 await asyncio.sleep(0.05)
 
+    async def events(self, kind: str) -> list[MutableObj]:
+        """What was told of objects of that kind, by the first time it was."""
+        found = (await self.client.list("events", "default")).items
+        mine = [e for e in found if e["involvedObject"]["kind"] == kind]
+        return sorted(mine, key=lambda e: e["metadata"]["resourceVersion"].zfill(20))
+
     def running(self) -> list[str]:
         return [r.name for r in self.machine.runs.values() if r.state == "running"]
 

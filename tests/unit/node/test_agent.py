@@ -36,10 +36,10 @@ def test_a_pod_runs_and_is_told(tmp_path: Path) -> None:
         pod = await here.until(ready)
         assert pod["status"]["phase"] == "Running"
         assert pod["status"]["podIP"] == "10.128.0.2"
-        events = await here.client.list("events", "default")
-        assert sorted(e["reason"] for e in events.items) == ["Created", "Started"]
-        assert events.items[0]["involvedObject"]["fieldPath"] == "spec.containers{c}"
-        assert events.items[0]["source"] == {"component": "kubelet", "host": "n1"}
+        events = await here.events("Pod")
+        assert sorted(e["reason"] for e in events) == ["Created", "Started"]
+        assert events[0]["involvedObject"]["fieldPath"] == "spec.containers{c}"
+        assert events[0]["source"] == {"component": "kubelet", "host": "n1"}
 
     played(tmp_path, story)
 

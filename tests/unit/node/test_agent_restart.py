@@ -17,6 +17,10 @@ def test_a_lost_machine_starts_its_pods_again(tmp_path: Path) -> None:
         await here.start()
         pod = await here.until(lambda pod: count(pod) == 1 and ready(pod))
         assert pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 137
+        told = {e["reason"]: e for e in await here.events("Pod")}
+        words = "Pod sandbox changed, it will be killed and re-created."
+        assert told["SandboxChanged"]["message"] == words
+        assert told["SandboxChanged"]["count"] == 1
 
     played(tmp_path, story)
 
@@ -50,5 +54,6 @@ def test_a_new_agent_does_not_run_init_containers_again(tmp_path: Path) -> None:
         await asyncio.sleep(30)
         assert await here.until(ready) == before
         assert len(here.machine.runs) == 2
+        assert "SandboxChanged" not in {e["reason"] for e in await here.events("Pod")}
 
     played(tmp_path, story)
