@@ -134,7 +134,7 @@ class App:
             reply = answer.negotiated(failure(error), request.headers.get("accept", ""))
         except Exception as error:
             _log.exception("bug: %s %s failed", request.method, request.path)
-            self.metrics.bugs.inc()
+            self.metrics.bugs += 1
             reply = answer.status_answer(internal(f"{type(error).__name__} (see the server's log)"))
         finally:
             running.now -= 1
@@ -210,7 +210,7 @@ class App:
                 await make()
             except Exception:
                 _log.exception("bug: a background task of the server failed")
-                self.metrics.bugs.inc()
+                self.metrics.bugs += 1
             await asyncio.sleep(RESTART_S)
 
 

@@ -5,20 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    PlatformCollector,
-    ProcessCollector,
-)
-from prometheus_client.exposition import generate_latest
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
-
+from petset.apiserver import exposition
+from petset.apiserver.exposition import Family, counter, gauge
 from petset.apiserver.hub import Hub
 from petset.store.types import Store
 
@@ -37,32 +25,34 @@ class InFlight:
 
 
 class Metrics:
-    """The server's metrics, in a registry of their own.
+    """The server's metrics.
 
     Attributes:
         reading, mutating: requests that are being answered.
+        bugs: answers that failed by a bug.
         count: counts one answer: verb, group, resource, HTTP code, seconds that it took.
         beside: what others in the process (controllers) have to tell, asked each time.
     """
 
     def __init__(self, store: Store, hub: Hub) -> None:
-        self.registry = CollectorRegistry()
-        self.bugs = Counter(
-            "petset_apiserver_bugs", "Answers that failed by a bug.", registry=self.registry
-        )
+        self._store, self._hub = store, hub
+        self.bugs = 0
         self.reading, self.mutating = InFlight(), InFlight()
         self._requests = _Requests({"readOnly": self.reading, "mutating": self.mutating})
         self.count = self._requests.count
-        self.registry.register(self._requests)
-        self.registry.register(_StoreCollector(store, hub))
         self.beside: Callable[[], Iterable[Sample]] = tuple
-        self.registry.register(_Beside(self))
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
 
     def render(self) -> bytes:
         """All metrics as Prometheus text."""
-        return generate_latest(self.registry)
+        return exposition.render(self._families())
+
+    def _families(self) -> Iterable[Family]:
+        yield counter("petset_apiserver_bugs_total", "Answers that failed by a bug.", self.bugs)
+        yield from self._requests.families()
+        yield from _of_store(self._store, self._hub)
+        yield from _of_others(self.beside())
+        yield from exposition.of_process()
+        yield exposition.of_python()
 
 
 class _Requests:
@@ -82,30 +72,22 @@ class _Requests:
         times.counts[bisect_left(BUCKETS, duration_s)] += 1
         times.sum_s += duration_s
 
-    def collect(self) -> Iterable[Metric]:
-        requests = CounterMetricFamily(
-            "apiserver_request",
-            "Requests by verb, resource and HTTP code.",
-            labels=("verb", "group", "resource", "code"),
-        )
-        for (*words, code), count in list(self._counts.items()):
-            requests.add_metric([*map(str, words), str(code)], count)
+    def families(self) -> Iterable[Family]:
+        requests = counter("apiserver_request_total", "Requests by verb, resource and HTTP code.")
+        for (verb, group, resource, code), count in self._counts.items():
+            requests.add(count, verb=verb, group=group, resource=resource, code=str(code))
         yield requests
-        durations = HistogramMetricFamily(
+        durations = Family(
             "apiserver_request_duration_seconds",
+            "histogram",
             "Time to the answer (of watches and logs: to its start).",
-            labels=("verb",),
         )
-        for verb, times in list(self._times.items()):
-            durations.add_metric([verb], times.buckets(), times.sum_s)
+        for verb, times in self._times.items():
+            times.fill(durations, verb)
         yield durations
-        inflight = GaugeMetricFamily(
-            "apiserver_current_inflight_requests",
-            "Requests being answered.",
-            labels=("request_kind",),
-        )
+        inflight = gauge("apiserver_current_inflight_requests", "Requests being answered.")
         for kind, running in self._running.items():
-            inflight.add_metric([kind], running.now)
+            inflight.add(running.now, request_kind=kind)
         yield inflight
 
 
@@ -118,32 +100,25 @@ class _Times:
         self.counts = [0] * (len(BUCKETS) + 1)
         self.sum_s = 0.0
 
-    def buckets(self) -> list[tuple[str, float]]:
-        bounds = [*map(str, BUCKETS), "+Inf"]
-        return list(zip(bounds, accumulate(self.counts), strict=True))
+    def fill(self, family: Family, verb: str) -> None:
+        """Add what this holds to a histogram."""
+        counts = list(accumulate(self.counts))
+        for bound, count in zip((*map(str, BUCKETS), "+Inf"), counts, strict=True):
+            family.add(count, "_bucket", verb=verb, le=bound)
+        family.add(counts[-1], "_count", verb=verb)
+        family.add(self.sum_s, "_sum", verb=verb)
 
 
-class _Beside:
+def _of_others(samples: Iterable[Sample]) -> Iterable[Family]:
     """What others in the process have to tell, by name."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterable[Metric]:
-        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-        for name, labels, value in self._metrics.beside():
-            family = families.get(name)
-            if family is None:
-                family = families[name] = _family(name, tuple(labels))
-            family.add_metric(list(labels.values()), value)
-        yield from families.values()
-
-
-def _family(name: str, labels: tuple[str, ...]) -> CounterMetricFamily | GaugeMetricFamily:
-    text = _TEXTS.get(name, name.replace("_", " "))
-    if name.endswith("_total"):
-        return CounterMetricFamily(name.removesuffix("_total"), text, labels=labels)
-    return GaugeMetricFamily(name, text, labels=labels)
+    families: dict[str, Family] = {}
+    for name, labels, value in samples:
+        family = families.get(name)
+        if family is None:
+            make = counter if name.endswith("_total") else gauge
+            family = families[name] = make(name, _TEXTS.get(name, name.replace("_", " ")))
+        family.samples.append(("", labels, value))
+    return families.values()
 
 
 _TEXTS = {
@@ -161,18 +136,8 @@ _TEXTS = {
 }
 
 
-class _StoreCollector:
-    """Gauges that are read when asked for."""
-
-    def __init__(self, store: Store, hub: Hub) -> None:
-        self._store = store
-        self._hub = hub
-
-    def collect(self) -> Iterable[Metric]:
-        store = self._store
-        yield GaugeMetricFamily("petset_store_revision", "Newest revision.", store.revision)
-        yield GaugeMetricFamily("petset_store_compacted", "Oldest history kept.", store.compacted)
-        yield GaugeMetricFamily("petset_store_objects", "Objects stored.", store.count(""))
-        yield GaugeMetricFamily(
-            "apiserver_longrunning_watches", "Open watches.", self._hub.watchers
-        )
+def _of_store(store: Store, hub: Hub) -> Iterable[Family]:
+    yield gauge("petset_store_revision", "Newest revision.", store.revision)
+    yield gauge("petset_store_compacted", "Oldest history kept.", store.compacted)
+    yield gauge("petset_store_objects", "Objects stored.", store.count(""))
+    yield gauge("apiserver_longrunning_watches", "Open watches.", hub.watchers)
