@@ -7,7 +7,6 @@ from typing import Any
 
 from petset.api import meta
 from petset.api.errors import StatusError
-from petset.api.meta import Obj
 from petset.node import nodeobject
 from petset.node.machine import Machine
 from petset.node.nodeobject import NodeFacts
@@ -109,8 +108,8 @@ def test_a_deleted_node_is_not_made_again_and_its_lease_neither(tmp_path: Path) 
         await here.client.delete("nodes", "n1")
         await here.client.delete(LEASES, "n1", LEASE_NAMESPACE)
         await asyncio.sleep(700)  # longer than any beat
-        assert not [o for o in (await here.client.list("nodes")).items]
-        assert not [o for o in (await here.client.list(LEASES, LEASE_NAMESPACE)).items]
+        assert not (await here.client.list("nodes")).items
+        assert not (await here.client.list(LEASES, LEASE_NAMESPACE)).items
         assert here.running() == ["c"], "the end of its pods is decided elsewhere"
 
     played(tmp_path, story)
@@ -129,7 +128,7 @@ def test_a_node_that_somebody_makes_again_is_reported_to_at_once(tmp_path: Path)
             return await lease_owner(here) == meta.uid_of(made)
 
         await soon(reported)
-        node: Obj = await node_of(here)
+        node = await node_of(here)
         assert meta.is_condition_true(node, "Ready")
         assert node["spec"]["podCIDR"] == "10.128.0.0/24"
         assert node["metadata"]["labels"]["kubernetes.io/hostname"] == "n1"

@@ -13,7 +13,7 @@ from petset.api.meta import Obj
 from petset.client.queue import Queue
 from petset.controllers.nodelife import nodes, taints
 from petset.controllers.nodelife.disruption import Disruption, Word
-from petset.controllers.nodelife.nodes import ObservedNode
+from petset.controllers.nodelife.nodes import ObservedGone, ObservedNode
 from petset.controllers.nodelife.plan import Observed, plan
 from petset.controllers.nodelife.pods import ObservedFinished, ObservedPod
 from petset.reconcile import podtemplate
@@ -46,6 +46,7 @@ class NodeLife(Controller[Observed]):
         self._pods.add_index(_NODE, node_names)
         self._renewed: dict[str, tuple[tuple[object, ...], float]] = {}
         self._missing: dict[str, float] = {}
+        self._known: dict[str, str] = {}
         self._disruption = Disruption()
         self._pictured = self._disruption.picture
 
@@ -68,11 +69,12 @@ class NodeLife(Controller[Observed]):
         """See `plan.plan`."""
         return plan(seen, now)
 
-    def _observe_node(self, name: str) -> ObservedNode | None:
+    def _observe_node(self, name: str) -> ObservedNode | ObservedGone | None:
         node = self._nodes.get("", name)
         if node is None:
             self._renewed.pop(name, None)
-            return None
+            before = self._known.pop(name, None)
+            return None if before is None else ObservedGone(name, before)
         reported = meta.condition_of(node, "Ready") is not None
         config = self._config
         grace_s = config.node_grace_s if reported else config.node_startup_grace_s
@@ -83,7 +85,9 @@ class NodeLife(Controller[Observed]):
         self._disruption.note(name, node, silent=silence_s >= grace_s)
         if silence_s >= grace_s or (reported and not meta.is_condition_true(node, "Ready")):
             word, ask_again_s = self._disruption.word(name, asyncio.get_running_loop().time())
-        return ObservedNode(node, pods, silence_s, grace_s, word, ask_again_s)
+        is_new = self._known.get(name) != meta.uid_of(node)
+        self._known[name] = meta.uid_of(node)
+        return ObservedNode(node, pods, silence_s, grace_s, word, ask_again_s, is_new)
 
     def _silence_s(self, node: Obj) -> float:
         """How long ago the node last showed signs of life; new ones are noted."""

@@ -24,6 +24,7 @@ class ObservedNode:
         grace_s: how long it may be silent.
         word: whether its pods have to leave, should it be lost.
         ask_again_s: when to ask for that again.
+        is_new: it was not there before, as far as this controller knows.
     """
 
     node: Obj
@@ -32,6 +33,26 @@ class ObservedNode:
     grace_s: float
     word: Word = "go"
     ask_again_s: float | None = None
+    is_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedGone:
+    """A node that was there is there no more."""
+
+    name: str
+    uid: str
+
+
+def plan_gone(seen: ObservedGone) -> Plan:
+    """A node that is gone is told of; its pods are looked at each."""
+    words = f"Removing Node {seen.name} from Controller"
+    return Plan((_news(seen.name, seen.uid, "RemovingNode", words),))
+
+
+def _news(name: str, uid: str, reason: str, words: str) -> Emit:
+    told = {"kind": "Node", "apiVersion": "v1", "name": name, "uid": uid}
+    return Emit(told, "Normal", reason, f"Node {name} event: {words}")
 
 
 def plan_node(seen: ObservedNode, now: float) -> Plan:
@@ -43,6 +64,8 @@ def plan_node(seen: ObservedNode, now: float) -> Plan:
     actions: list[Action] = []
     name, uid = meta.name_of(node), meta.uid_of(node)
     version = meta.version_of(node)
+    if seen.is_new:
+        actions.append(_news(name, uid, "RegisteredNode", f"Registered Node {name} in Controller"))
     if current != _conditions(node):
         patch = {"status": {"conditions": current}}
         actions.append(Patch(RESOURCE, "", name, patch, "status", uid, version))

@@ -1,6 +1,6 @@
 """What to do next for one node, one pod, or the finished pods. Pure."""
 
-from petset.controllers.nodelife.nodes import ObservedNode, plan_node
+from petset.controllers.nodelife.nodes import ObservedGone, ObservedNode, plan_gone, plan_node
 from petset.controllers.nodelife.pods import (
     ObservedFinished,
     ObservedPod,
@@ -9,7 +9,7 @@ from petset.controllers.nodelife.pods import (
 )
 from petset.reconcile.actions import Plan
 
-Observed = ObservedNode | ObservedPod | ObservedFinished
+Observed = ObservedNode | ObservedGone | ObservedPod | ObservedFinished
 
 
 def plan(seen: Observed, now: float) -> Plan:
@@ -17,6 +17,8 @@ def plan(seen: Observed, now: float) -> Plan:
     match seen:
         case ObservedNode():
             return plan_node(seen, now)
+        case ObservedGone():
+            return plan_gone(seen)
         case ObservedPod():
             return plan_pod(seen, now)
         case ObservedFinished():

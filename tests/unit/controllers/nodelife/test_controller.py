@@ -48,6 +48,23 @@ async def test_a_node_is_free_of_taints_once_it_is_ready() -> None:
         await here.until(lambda: cache.get("", "n1") is not None and not taint_keys(here), "nodes")
 
 
+async def test_nodes_that_come_and_go_are_told_of_once() -> None:
+    async with cluster(FACTORIES) as here:
+        await add_node(here.client)
+        here_now = ("Normal", "RegisteredNode", "Node n1 event: Registered Node n1 in Controller")
+        gone = ("Normal", "RemovingNode", "Node n1 event: Removing Node n1 from Controller")
+        async with asyncio.timeout(20):
+            while here_now not in here.said.events:
+                await asyncio.sleep(0.01)
+        await here.client.patch("nodes", "n1", {"metadata": {"labels": {"a": "b"}}})
+        await here.client.delete("nodes", "n1")
+        async with asyncio.timeout(20):
+            while gone not in here.said.events:
+                await asyncio.sleep(0.01)
+        mine = [e for e in here.said.events if e[1] in ("RegisteredNode", "RemovingNode")]
+        assert mine == [here_now, gone]
+
+
 async def test_a_silent_node_is_unknown_and_unreachable_and_its_pods_are_not_ready() -> None:
     async with cluster(FACTORIES, config=SHORT, kubelet=True) as here:
         await here.client.create("pods", pod(), "default")
