@@ -11,7 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
-from petset.base.clock import LoopClock
+from petset.base.loopclock import LoopClock
 from petset.store.drivers.sqlite import FILE
 from petset.store.log import open_store
 

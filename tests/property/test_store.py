@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from petset.base.clock import LoopClock
+from petset.base.loopclock import LoopClock
 from petset.store.drivers.memory import MemoryDriver
 from petset.store.drivers.sqlite import SqliteDriver
 from petset.store.drivers.types import Driver

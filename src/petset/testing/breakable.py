@@ -20,8 +20,8 @@ from typing import Any
 from petset.api.meta import Obj
 from petset.apiserver.app import App
 from petset.apiserver.config import Config
-from petset.base.clock import LoopClock
 from petset.base.http import Identity, Reply, Request, Response
+from petset.base.loopclock import LoopClock
 from petset.client.client import Client
 from petset.client.reflector import Informers
 from petset.client.transport import TransportError

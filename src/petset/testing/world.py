@@ -28,9 +28,9 @@ from petset.api import meta, registry
 from petset.api.errors import StatusError
 from petset.api.meta import MutableObj, Obj
 from petset.apiserver.app import App
-from petset.base.clock import Clock, LoopClock
 from petset.base.http import Identity
 from petset.base.ids import Ids
+from petset.base.loopclock import LoopClock
 from petset.client.client import Client
 from petset.client.events import Recorder
 from petset.client.local import Local
@@ -94,7 +94,7 @@ class World:
         config: Config | None = None,
     ) -> None:
         self.ids = Ids(seed)
-        self.clock: Clock = LoopClock()
+        self.clock = LoopClock()
         self.lag_s = lag_s
         self.trace: list[str] = []
         self.runtime = Runtime()

@@ -4,9 +4,9 @@ from typing import Any
 import orjson
 
 from petset.api import errors
-from petset.base.clock import LoopClock
 from petset.base.http import Reply, Request, Response
 from petset.base.ids import Ids
+from petset.base.loopclock import LoopClock
 from petset.client import events
 from petset.client.events import Recorder
 from petset.client.transport import TransportError

@@ -5,8 +5,8 @@ import orjson
 import pytest
 
 from petset.api import errors
-from petset.base.clock import LoopClock
 from petset.base.http import Reply, Request, Response
+from petset.base.loopclock import LoopClock
 from petset.client.lease import Lease
 from petset.testing.clock import run_virtual
 from tests.unit.client import api as fake

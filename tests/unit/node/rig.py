@@ -12,9 +12,9 @@ from petset.api import meta
 from petset.api.errors import StatusError
 from petset.api.meta import MutableObj, Obj
 from petset.apiserver.app import App
-from petset.base.clock import LoopClock
 from petset.base.http import Identity
 from petset.base.ids import Ids
+from petset.base.loopclock import LoopClock
 from petset.client.client import Client
 from petset.client.local import Local
 from petset.node.agent import Agent

@@ -5,8 +5,8 @@ from typing import Any
 
 from petset.api import errors, meta
 from petset.api.meta import MutableObj, Obj
-from petset.base.clock import LoopClock
 from petset.base.ids import Ids
+from petset.base.loopclock import LoopClock
 from petset.client.client import Client, Listed
 from petset.client.reflector import Informers
 from petset.reconcile.context import Context

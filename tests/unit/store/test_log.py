@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from petset.base.clock import LoopClock
+from petset.base.loopclock import LoopClock
 from petset.store.drivers.memory import MemoryDriver
 from petset.store.log import Log
 from petset.store.types import Event, UnavailableError

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from petset.base.clock import LoopClock
+from petset.base.loopclock import LoopClock
 from petset.store.drivers.memory import MemoryDriver, MemoryStore
 from petset.store.drivers.types import Driver
 from petset.store.types import Item

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from petset.base.clock import LoopClock
+from petset.base.loopclock import LoopClock
 from petset.store.drivers import sqlite
 from petset.store.drivers.sqlite import SqliteDriver
 from petset.store.drivers.types import Driver

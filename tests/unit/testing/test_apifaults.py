@@ -11,9 +11,9 @@ import pytest
 
 from petset.api.errors import StatusError
 from petset.apiserver.app import App
-from petset.base.clock import LoopClock
 from petset.base.http import Identity, Request, Response
 from petset.base.ids import Ids
+from petset.base.loopclock import LoopClock
 from petset.client.client import WatchEvent
 from petset.client.transport import TransportError
 from petset.store.drivers.memory import MemoryStore

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from petset.base.clock import LoopClock
+from petset.base.loopclock import LoopClock
 from petset.testing.clock import DeadlockError, run_virtual
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from petset.base.clock import LoopClock
+from petset.base.loopclock import LoopClock
 from petset.node.images import pull, reference
 from petset.node.images.credentials import Credentials
 from petset.node.images.local import Record, Store, StoreError
