@@ -37,7 +37,7 @@ from petset.node.network.host import ClusterNetwork
 from petset.node.network.node import NodeNetwork, all_pods
 from petset.node.runtime.base import RuntimeFailedError
 from petset.proxy import conntrack
-from petset.proxy.proxy import Proxy, nft_in
+from petset.proxy.proxy import Proxy, nft_in, table_in
 
 DOMAIN = "cluster.local"
 _log = logging.getLogger("petset.agent")
@@ -175,6 +175,8 @@ def _proxy(informers: Informers, node: str, network: NodeNetwork) -> Proxy:
         nft_in(netns),
         pods=all_pods(network.pod_cidr),
         forget=conntrack.forget_in(lambda: namespace.within(netns, conntrack.connect)),
+        read=table_in(netns),
+        listen=lambda port: namespace.bound_socket(netns, socket.SOCK_STREAM, ("", port)),
     )
 
 

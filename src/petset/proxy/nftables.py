@@ -5,6 +5,7 @@ everything else as it is, the clients remembered for session affinity included.
 """
 
 import ipaddress
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -30,6 +31,10 @@ COLLECTIONS = {
 """What leads to the chains. Packets to a place that no chain took are refused where there is no
 endpoint at all, and dropped where there are some, but not for them. `self` pairs each endpoint
 with itself, for hairpin connections."""
+
+
+_HOOKS = ("pre", "out", "post", "refuse_in", "refuse_forward", "refuse_out")
+_UNKNOWN = "?"
 
 
 @dataclass(slots=True)
@@ -174,6 +179,43 @@ def whole(table: Pieces) -> str:
         "}",
     ]
     return "\n".join([*lines, *_changes(Pieces(), table)]) + "\n"
+
+
+def present(listing: str) -> Pieces | None:
+    """The table that an earlier agent left, as far as `successor` has to know it.
+
+    Args:
+        listing: what `nft -j list table` says.
+
+    Elements and rules are unknown, and stand there as such. None: it is not a table that could be
+    kept, because it is none of ours or of another version.
+    """
+    try:
+        objects = json.loads(listing)["nftables"]
+        named = [(k, v["name"], "hook" in v) for o in objects for k, v in o.items() if "name" in v]
+    except (ValueError, KeyError, TypeError):
+        return None
+    sets = {name for kind, name, _ in named if kind in ("set", "map")}
+    hooks = {name for kind, name, is_hook in named if kind == "chain" and is_hook}
+    if hooks != set(_HOOKS) or not sets >= COLLECTIONS.keys():
+        return None
+    return Pieces(
+        elements={name: [_UNKNOWN] for name in COLLECTIONS},
+        sets=sorted(sets - COLLECTIONS.keys()),
+        chains={n: [_UNKNOWN] for kind, n, is_hook in named if kind == "chain" and not is_hook},
+    )
+
+
+def successor(found: Pieces, new: Pieces) -> str:
+    """A transaction from a table that was `present` to `new`; it keeps the clients remembered."""
+    lines = [
+        *(f"flush chain {TABLE} {name}" for name in _HOOKS),
+        f"table {TABLE} {{",
+        *(f"  {declaration}" for declaration in COLLECTIONS.values()),
+        *_hooks(),
+        "}",
+    ]
+    return "\n".join([*lines, *_changes(found, new)]) + "\n"
 
 
 def update(old: Pieces, new: Pieces) -> str:

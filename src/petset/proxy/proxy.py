@@ -14,7 +14,8 @@ from petset.api.meta import Obj
 from petset.client.reflector import Informers
 from petset.proxy import nftables
 from petset.proxy.conntrack import Forget
-from petset.proxy.rules import Place, Target, datagram_places, port_rules
+from petset.proxy.health import HealthChecks, Listen
+from petset.proxy.rules import Place, Target, datagram_places, health_checks, port_rules
 
 DEBOUNCE_S = 0.01
 RETRY_MIN_S = 0.1
@@ -29,31 +30,50 @@ Apply = Callable[[str], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 
+Read = Callable[[], Awaitable[str]]
+"""Lists the table that is there, as JSON; "" when there is none."""
+
+
 def nft_in(netns: Path) -> Apply:
     """Applies transactions in the network namespace at `netns`."""
 
     async def apply(text: str) -> None:
-        process = await asyncio.create_subprocess_exec(
-            "nsenter",
-            f"--net={netns}",
-            "nft",
-            "-f",
-            "-",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(NFT_TIMEOUT_S):
-                _, errors = await process.communicate(text.encode())
-        except BaseException:
-            if process.returncode is None:
-                process.kill()
-            raise
-        if process.returncode:
-            raise OSError(f"nft refused the rules: {errors.decode(errors='replace').strip()[:500]}")
+        code, _, errors = await _nft(netns, ("-f", "-"), text)
+        if code:
+            raise OSError(f"nft refused the rules: {errors.strip()[:500]}")
 
     return apply
+
+
+def table_in(netns: Path) -> Read:
+    """Lists the table in the network namespace at `netns`, without elements."""
+
+    async def read() -> str:
+        code, listing, _ = await _nft(netns, ("-j", "-t", "list", "table", *nftables.TABLE.split()))
+        return "" if code else listing
+
+    return read
+
+
+async def _nft(netns: Path, words: Sequence[str], text: str = "") -> tuple[int, str, str]:
+    """Run nft: its exit code, what it said, and its complaints. Raises OSError."""
+    process = await asyncio.create_subprocess_exec(
+        "nsenter",
+        f"--net={netns}",
+        "nft",
+        *words,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(NFT_TIMEOUT_S):
+            output, errors = await process.communicate(text.encode())
+    except BaseException:
+        if process.returncode is None:
+            process.kill()
+        raise
+    return process.returncode or 0, output.decode(), errors.decode(errors="replace")
 
 
 class Proxy:
@@ -66,9 +86,12 @@ class Proxy:
         pods: network of the cluster's pods; "" when it is not known.
         forget: has the kernel forget UDP flows to endpoints that are gone
             (`conntrack.forget_in(connected)`).
+        read: lists the table of an earlier agent (`table_in(netns)`), so that the clients
+            remembered for session affinity stay so; None begins with an empty one.
+        listen: opens the ports at which load balancers ask for endpoints; None: nothing does.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the seams of a node; all but the first three by name)
         self,
         informers: Informers,
         node: str,
@@ -76,6 +99,8 @@ class Proxy:
         *,
         pods: str = "",
         forget: Forget | None = None,
+        read: Read | None = None,
+        listen: Listen | None = None,
     ) -> None:
         self._services = informers.cache("services")
         self._slices = informers.cache(SLICES)
@@ -83,12 +108,21 @@ class Proxy:
         self._apply = apply
         self._pods = pods
         self._forget = forget
+        self._read = read
+        self._checks = None if listen is None else HealthChecks(listen)
         self._flows: Mapping[Place, frozenset[Target]] = {}
         self._changed = asyncio.Event()
         self._applied: nftables.Pieces | None = None
 
     async def run(self) -> None:
         """Keep the rules in step until cancelled. They stay when this ends."""
+        try:
+            await self._keep()
+        finally:
+            if self._checks is not None:
+                await self._checks.close()
+
+    async def _keep(self) -> None:
         for cache in (self._services, self._slices):
             await cache.wait_synced()
             cache.add_handler(self._on_change)
@@ -113,17 +147,33 @@ class Proxy:
             self._changed.set()
 
     async def _sync(self) -> None:
-        rules = port_rules(self._services.list(), self._by_service(), self._node)
-        wanted = nftables.pieces(rules, self._pods)
+        services, slices = self._services.list(), self._by_service()
+        rules = port_rules(services, slices, self._node)
+        try:
+            await self._apply_rules(nftables.pieces(rules, self._pods))
+        finally:
+            if self._checks is not None:
+                self._checks.healthy = self._applied is not None
+        await self._forget_flows(datagram_places(rules))
+        if self._checks is not None:
+            await self._checks.set(health_checks(services, slices, self._node))
+
+    async def _apply_rules(self, wanted: nftables.Pieces) -> None:
         if self._applied is None:
             text = nftables.whole(wanted)
+            if (found := await self._found()) is not None:
+                text = nftables.successor(found, wanted)
         else:
             text = nftables.update(self._applied, wanted)
         if text:
             self._applied = None
             await self._apply(text)
-            self._applied = wanted
-        await self._forget_flows(datagram_places(rules))
+        self._applied = wanted
+
+    async def _found(self) -> nftables.Pieces | None:
+        """The table of an earlier agent. It is tried once: what cannot be kept is replaced."""
+        read, self._read = self._read, None
+        return None if read is None else nftables.present(await read())
 
     async def _forget_flows(self, places: Mapping[Place, frozenset[Target]]) -> None:
         """Tracked UDP flows outlive the rules: their senders would go on to an endpoint that is

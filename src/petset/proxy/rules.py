@@ -63,6 +63,16 @@ class PortRule:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """What is asked at a port of the node: how many endpoints of a Service are ready on it."""
+
+    port: int
+    namespace: str
+    name: str
+    endpoints: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Endpoint:
     address: str
     node: str
@@ -80,6 +90,21 @@ def port_rules(
         if _is_proxied(service):
             found += _service_rules(service, slices.get(meta.key_of(service), ()), node)
     return sorted(found, key=lambda rule: rule.key)
+
+
+def health_checks(
+    services: Iterable[Obj], slices: Mapping[str, Sequence[Obj]], node: str
+) -> list[HealthCheck]:
+    """The checks of Services whose load balancer has to know which nodes have endpoints."""
+    found = []
+    for service in services:
+        port = (service.get("spec") or {}).get("healthCheckNodePort")
+        if port and _is_proxied(service):
+            endpoints = _endpoints(slices.get(meta.key_of(service), ()))
+            here = {e.address for e in endpoints if e.ready and e.node == node}
+            name = meta.name_of(service)
+            found.append(HealthCheck(port, meta.namespace_of(service), name, len(here)))
+    return found
 
 
 def _is_proxied(service: Obj) -> bool:

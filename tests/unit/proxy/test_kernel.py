@@ -14,7 +14,7 @@ import pytest
 
 from petset.node.network import namespace
 from petset.proxy import conntrack
-from petset.proxy.nftables import Pieces, pieces, update, whole
+from petset.proxy.nftables import Pieces, pieces, present, successor, update, whole
 from petset.proxy.rules import PortRule, datagram_places, port_rules
 from tests.unit.proxy.test_rules import endpoint, service, slice_of
 
@@ -134,6 +134,9 @@ class Net:
     def table(self) -> list[str]:
         return sorted(self.at(self.node, "nft", "list", "table", "ip", "petset").splitlines())
 
+    def listing(self) -> str:
+        return self.at(self.node, "nft", "-j", "-t", "list", "table", "ip", "petset")
+
     def ask(self, netns: str, address: str, port: int = 80, wait_s: float = 10) -> str:
         return self.at(netns, sys.executable, "-c", ASK, address, str(port), str(wait_s))
 
@@ -221,6 +224,23 @@ def test_clients_stick_to_their_endpoint_also_over_a_change(net: Net) -> None:
     assert {net.ask(net.node, "10.96.0.20").split()[0] for _ in range(8)} == {first}
 
 
+def test_clients_stick_to_their_endpoint_over_a_restart_of_the_agent(net: Net) -> None:
+    net.apply(whole(pieces(wanted("10.9.0.2", "10.9.1.2", sessionAffinity="ClientIP"))))
+    first = net.ask(net.node, "10.96.0.20").split()[0]
+    found = present(net.listing())
+    assert found is not None
+    after = pieces(wanted("10.9.0.2", "10.9.1.2", "10.9.1.3", sessionAffinity="ClientIP"))
+    net.apply(successor(found, after))
+    assert {net.ask(net.node, "10.96.0.20").split()[0] for _ in range(8)} == {first}
+
+
+def test_a_table_of_another_make_is_not_kept(net: Net) -> None:
+    net.apply(whole(pieces(wanted("10.9.0.2"))))
+    assert present(net.listing()) is not None
+    net.apply("add chain ip petset older { type filter hook input priority 5; }")
+    assert present(net.listing()) is None
+
+
 def test_every_change_leads_to_the_table_that_was_meant(net: Net) -> None:
     all_ = ["10.0.0.0/8"]
     outside = {"externalIPs": ["192.0.2.7"], "externalTrafficPolicy": "Local"}
@@ -242,6 +262,11 @@ def test_every_change_leads_to_the_table_that_was_meant(net: Net) -> None:
             net.apply(whole(old))
             net.apply(update(old, new))
             assert net.table() == meant[k], (i, k)
+            net.apply(whole(old))
+            left = present(net.listing())
+            assert left is not None
+            net.apply(successor(left, new))
+            assert net.table() == meant[k], ("by a new agent", i, k)
 
 
 def test_addresses_outside_the_cluster_lead_in(net: Net) -> None:

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from petset.proxy.nftables import pieces, update, whole
-from petset.proxy.rules import PortRule, Target, datagram_places, port_rules
+from petset.proxy.nftables import pieces, present, update, whole
+from petset.proxy.rules import PortRule, Target, datagram_places, health_checks, port_rules
 
 Obj = dict[str, Any]
 
@@ -180,3 +180,28 @@ def test_places_of_udp_are_told_with_their_endpoints() -> None:
         ("192.0.2.7", 53): target,
         ("", 30053): target,
     }
+
+
+def test_a_health_check_counts_the_ready_endpoints_of_the_node() -> None:
+    asked = service(type="LoadBalancer", healthCheckNodePort=30800, externalTrafficPolicy="Local")
+    parts = [
+        slice_of(endpoint("10.128.0.9"), endpoint("10.128.0.10", ready=True)),
+        slice_of(
+            endpoint("10.128.0.10"),  # told twice, as one of two ports
+            endpoint("10.128.0.11", ready=False, serving=True, terminating=True),
+            endpoint("10.128.1.9", "n2"),
+        ),
+    ]
+    found = {n: health_checks([asked], {"default/web": parts}, n) for n in ("n1", "n2", "n3")}
+    assert [(c.port, c.namespace, c.name) for (c,) in found.values()] == [
+        (30800, "default", "web")
+    ] * 3
+    assert [c.endpoints for (c,) in found.values()] == [2, 1, 0]
+    assert health_checks([service()], {"default/web": parts}, "n1") == []
+
+
+@pytest.mark.parametrize(
+    "listing", ["", "{", "[]", '{"nftables": []}', '{"nftables": [{"table": 1}]}']
+)
+def test_what_is_no_listing_of_our_table_is_not_kept(listing: str) -> None:
+    assert present(listing) is None
