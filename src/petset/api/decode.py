@@ -47,6 +47,13 @@ def check(type_name: str, obj: Mapping[str, Any]) -> Findings:
     return found
 
 
+def fits(kind: str, value: Any) -> bool:
+    """Whether a scalar is of `kind`."""
+    found = Findings()
+    _SCALARS[kind](value, None, found)
+    return not found.errors
+
+
 def _text(path: Path) -> str:
     parts: list[str] = []
     while path is not None:

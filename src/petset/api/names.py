@@ -21,6 +21,9 @@ _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 _FINE_CONFIG_KEY = re.compile(r"[-_a-zA-Z0-9][-._a-zA-Z0-9]{0,252}")
 """Fast path: accepts most valid keys without the full check."""
+_FINE_NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+"""What every rule of names accepts, but for addresses; namespaces too."""
+_SHARED = frozenset({"labels", "annotations", "ownerReferences", "finalizers"})
 _FINE_CONFIG_KEYS = re.compile(f"(?:{_FINE_CONFIG_KEY.pattern}/)*")
 
 _QUALIFIED_WORDS = (
@@ -245,6 +248,21 @@ def labels(path: str, value: Mapping[str, Any]) -> Faults:
         yield from check.worded(path, text, label_value(str(text)))
 
 
+def _are_fine_labels(value: Mapping[str, Any]) -> bool:
+    """Whether `labels` surely finds nothing."""
+    for key, text in value.items():
+        if type(text) is not str or len(key) + len(text) > REMEMBERED_LENGTH_MAX:
+            return False
+        if not _is_fine_label(key, text):
+            return False
+    return True
+
+
+@functools.lru_cache(maxsize=REMEMBERED_MAX)
+def _is_fine_label(key: str, text: str) -> bool:
+    return not qualified_name(key) and not label_value(text)
+
+
 def annotations(path: str, value: Mapping[str, Any]) -> Faults:
     """Keys of annotations, and their size together."""
     size = 0
@@ -312,10 +330,27 @@ def _name(meta: Obj, rule: str) -> Faults:
 
 def validate_metadata(obj: Obj, namespaced: bool, rule: str) -> list[FieldError]:
     """Every fault of an object's metadata (its name already made from generateName)."""
-    return list(_metadata(check.child(obj, "metadata"), namespaced, rule))
+    meta = check.child(obj, "metadata")
+    faults = [] if _is_well_named(meta, namespaced, rule) else list(_naming(meta, namespaced, rule))
+    if not _SHARED.isdisjoint(meta):
+        faults.extend(_shared(meta))
+    return faults
 
 
-def _metadata(meta: Obj, namespaced: bool, rule: str) -> Faults:
+def _is_well_named(meta: Obj, namespaced: bool, rule: str) -> bool:
+    """Whether `_naming` surely finds nothing: what holds for most objects."""
+    name, generation = meta.get("name"), meta.get("generation")
+    if type(name) is not str or rule == "ip" or _FINE_NAME.fullmatch(name) is None:
+        return False
+    if meta.get("generateName") or (generation is not None and generation != 1):
+        return False
+    namespace = meta.get("namespace")
+    if not namespaced:
+        return not namespace
+    return type(namespace) is str and _FINE_NAME.fullmatch(namespace) is not None
+
+
+def _naming(meta: Obj, namespaced: bool, rule: str) -> Faults:
     yield from _name(meta, rule)
     namespace = meta.get("namespace")
     if namespaced:
@@ -323,11 +358,11 @@ def _metadata(meta: Obj, namespaced: bool, rule: str) -> Faults:
     elif namespace:
         yield forbidden_field("metadata.namespace", "not allowed on this type")
     yield from check.non_negative("metadata.generation", meta.get("generation"))
-    yield from _shared(meta)
 
 
 def _shared(meta: Obj) -> Faults:
-    if meta.get("labels"):
+    given = meta.get("labels")
+    if given and not (type(given) is dict and _are_fine_labels(given)):
         yield from labels("metadata.labels", check.child(meta, "labels"))
     if meta.get("annotations"):
         yield from annotations("metadata.annotations", check.child(meta, "annotations"))

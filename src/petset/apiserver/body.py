@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from petset.api import bodies, decode, protobuf
+from petset.api import bodies, clean, decode, protobuf
 from petset.api.errors import (
     bad_request,
     invalid,
@@ -37,6 +37,8 @@ def read_object(call: Call, kind: Resource) -> MutableObj:
     """
     obj, duplicates = _parse(call, duplicates=call.validation != "Ignore")
     expect_kind(obj, kind)
+    if not duplicates and _is_own(call) and clean.is_clean(kind.schema, obj):
+        return obj
     found = decode.check(kind.schema, obj)
     if found.errors:
         raise decode.type_error(kind.kind, kind.version, found)
@@ -46,6 +48,12 @@ def read_object(call: Call, kind: Resource) -> MutableObj:
         if call.validation == "Warn":
             call.warn(decode.strict_texts(found.unknown, duplicates))
     return prune(kind.schema, obj)
+
+
+def _is_own(call: Call) -> bool:
+    """Whether no part of the body's object is shared: YAML may repeat one."""
+    media = call.request.headers.get("content-type", negotiate.JSON)
+    return media == negotiate.JSON
 
 
 def expect_kind(obj: MutableObj, kind: Resource) -> None:

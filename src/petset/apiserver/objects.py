@@ -42,18 +42,15 @@ def encode(obj: Obj) -> bytes:
 
 def arrange(obj: Obj) -> MutableObj:
     """The object with its keys in the order in which they are kept and shown."""
-    meta = obj.get("metadata") or {}
-    ordered = {k: meta[k] for k in _META_ORDER if k in meta}
-    ordered.update((k, v) for k, v in meta.items() if k not in ordered)
-    result: MutableObj = {
-        "kind": obj.get("kind", ""),
-        "apiVersion": obj.get("apiVersion", ""),
-        "metadata": ordered,
-    }
-    result.update((k, v) for k, v in obj.items() if k != "status")
-    result["metadata"] = ordered
-    if "status" in obj:
-        result["status"] = obj["status"]
+    return _arranged(obj, obj.get("metadata") or {})
+
+
+def _arranged(obj: Obj, meta: Obj) -> MutableObj:
+    """`obj` with the metadata `meta`, arranged."""
+    result: MutableObj = {"kind": "", "apiVersion": "", "metadata": None, **obj}
+    result["metadata"] = {**{k: meta[k] for k in _META_ORDER if k in meta}, **meta}
+    if "status" in result:
+        result["status"] = result.pop("status")
     return result
 
 
@@ -69,10 +66,11 @@ def at_revision(obj: Obj, revision: int) -> bytes:
 
 def maker(obj: Obj) -> Make:
     """The `make` function with which a store writes `obj`."""
-    ordered = arrange({**obj, "metadata": {**(obj.get("metadata") or {}), "resourceVersion": ""}})
+    ordered = _arranged(obj, {**(obj.get("metadata") or {}), "resourceVersion": ""})
+    meta = ordered["metadata"]
 
     def make(revision: int) -> bytes:
-        ordered["metadata"]["resourceVersion"] = str(revision)
+        meta["resourceVersion"] = str(revision)
         return orjson.dumps(ordered)
 
     return make

@@ -75,6 +75,8 @@ def created(call: Call, obj: MutableObj, sent: Any) -> Entries:
     if call.route.resource.has_status and "status" in served:
         served = {k: v for k, v in served.items() if k != "status"}
     fields = managed.of_new(forms(call), served)
+    if sent is None:
+        return managed.only(writer(call), fields, now(call))
     return managed.take(managed.given(sent, ()), writer(call), fields, now(call))
 
 

@@ -21,7 +21,7 @@ from petset.api.errors import (
 )
 from petset.api.meta import MutableObj, Obj, format_time, name_of
 from petset.api.patch.managed import Entries, same_but_times
-from petset.api.prune import copy
+from petset.api.prune import copy, prune
 from petset.apiserver import objects, ownership
 from petset.apiserver.admission import chain, unsupported
 from petset.apiserver.call import Call
@@ -41,6 +41,8 @@ _SERVER_OWNED = (
     "deletionGracePeriodSeconds",
     "generation",
 )
+_NOT_TAKEN = (*_SERVER_OWNED, "resourceVersion", "managedFields", "selfLink")
+_NOT_KEPT_EMPTY = ("generateName", "name", "labels", "annotations", "ownerReferences", "finalizers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +144,14 @@ def _own_metadata(call: Call, obj: MutableObj) -> None:
     meta = obj["metadata"] = dict(obj.get("metadata") or {})
     if meta.get("resourceVersion"):
         raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
-    for key in (*_SERVER_OWNED, "resourceVersion", "managedFields", "selfLink"):
+    for key in _NOT_TAKEN:
         meta.pop(key, None)
     fit_namespace(call, meta)
     if call.route.name and meta.setdefault("name", call.route.name) != call.route.name:
         raise _name_mismatch(meta["name"], call.route.name)
     meta["uid"] = call.backend.ids.uid()
     meta["creationTimestamp"] = format_time(call.backend.clock.now())
-    for key in ("generateName", "name", "labels", "annotations", "ownerReferences", "finalizers"):
+    for key in _NOT_KEPT_EMPTY:
         if key in meta and not meta[key]:
             del meta[key]
 
@@ -301,7 +303,10 @@ def count_generation(call: Call, new: MutableObj, old: Obj) -> None:
         return
     before = old["metadata"].get("generation", 0)
     wanted, had = _counted(new), _counted(old)
-    if wanted != had and semantically(wanted) != semantically(had):
+    if wanted == had or semantically(wanted) == semantically(had):
+        return
+    settled = prune(call.route.stored.schema, old)  # what is stored may be older than its rules
+    if semantically(wanted) != semantically(_counted(settled)):
         new["metadata"]["generation"] = before + 1
 
 

@@ -40,6 +40,8 @@ SERVER_OWNED = (
     "f:resourceVersion",
 )
 """Metadata that nobody owns."""
+_SERVER_KEYS = frozenset(name.removeprefix("f:") for name in SERVER_OWNED)
+_TYPE_KEYS = frozenset({"kind", "apiVersion"})
 
 
 class Writer(NamedTuple):
@@ -141,22 +143,26 @@ def write(managers: Managers) -> list[MutableObj]:
     ordered = list(managers.values())
     if len(ordered) > 1:
         ordered.sort(key=lambda e: (e.writer.operation, e.time, *_order(e.writer)))
-    made = []
+    made: list[MutableObj] = []
     for writer, time, fields in ordered:
-        entry: MutableObj = {
-            "manager": writer.manager,
-            "operation": writer.operation,
-            "apiVersion": writer.version,
-            "time": time,
-            "fieldsType": "FieldsV1",
-            "fieldsV1": fields,
-        }
-        if not time:
-            del entry["time"]
-        if writer.subresource:
-            entry["subresource"] = writer.subresource
-        made.append(entry)
+        made.append(_entry(writer, time, fields))
     return made
+
+
+def _entry(writer: Writer, time: str, fields: Fields) -> MutableObj:
+    entry: MutableObj = {
+        "manager": writer.manager,
+        "operation": writer.operation,
+        "apiVersion": writer.version,
+        "time": time,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+    }
+    if not time:
+        del entry["time"]
+    if writer.subresource:
+        entry["subresource"] = writer.subresource
+    return entry
 
 
 def _order(writer: Writer) -> tuple[str, str, str]:
@@ -222,7 +228,15 @@ def strip(fields: Fields | None) -> Fields | None:
 
 def of_new(forms: Forms, obj: Obj) -> Fields | None:
     """The fields of a new object that its creator owns."""
-    return strip(typed.created(typed.of_type(forms.schema), obj))
+    owned = {k: v for k, v in obj.items() if k not in _TYPE_KEYS}
+    if "metadata" in owned:
+        owned["metadata"] = {k: v for k, v in obj["metadata"].items() if k not in _SERVER_KEYS}
+    return typed.created(typed.of_type(forms.schema), owned)
+
+
+def only(by: Writer, fields: Fields | None, now: str) -> Entries:
+    """The entries of a new object that came without any."""
+    return [] if fields is None else [_entry(by, now, fields)]
 
 
 def take(entries: Entries, writer: Writer, fields: Fields | None, now: str) -> Entries:

@@ -1,5 +1,6 @@
 """The built-in admission plugins, in upstream's order (wire reference, "Request order")."""
 
+import functools
 from collections.abc import Container, Sequence
 
 from petset.api.meta import MutableObj, Obj
@@ -38,16 +39,24 @@ VALIDATING: Sequence[tuple[Validate, Container[str]]] = (
 
 def mutate(attrs: Attributes, obj: MutableObj, old: Obj | None) -> None:
     """Run the mutating plugins."""
-    for plugin, resources in MUTATING:
-        if resources is None or attrs.resource.id in resources:
-            plugin(attrs, obj, old)
+    for plugin in _mutating(attrs.resource.id):
+        plugin(attrs, obj, old)
+
+
+@functools.cache
+def _mutating(resource_id: str) -> Sequence[Mutate]:
+    return [plugin for plugin, ids in MUTATING if ids is None or resource_id in ids]
 
 
 def validate(attrs: Attributes, obj: Obj, old: Obj | None) -> None:
     """Run the validating plugins."""
-    for plugin, resources in VALIDATING:
-        if attrs.resource.id in resources:
-            plugin(attrs, obj, old)
+    for plugin in _validating(attrs.resource.id):
+        plugin(attrs, obj, old)
+
+
+@functools.cache
+def _validating(resource_id: str) -> Sequence[Validate]:
+    return [plugin for plugin, ids in VALIDATING if resource_id in ids]
 
 
 def refuse_delete(attrs: Attributes) -> None:
