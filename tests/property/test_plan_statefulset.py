@@ -154,14 +154,19 @@ class SetWorld(World):
     def fail(self, pod: Obj) -> None:
         self.change(PODS, meta.name_of(pod), {"status": {"phase": "Failed", "conditions": []}})
 
-    def kubelet(self) -> None:
-        """Everything that can get better does: going pods go, the others become ready."""
+    def kubelet(self, *, slow: bool = False) -> None:
+        """Everything that can get better does: going pods go, the others become ready.
+
+        A slow one takes two turns for that.
+        """
         for pod in self.list(PODS):
             if meta.is_deleting(pod):
                 self.remove(PODS, meta.name_of(pod))
             elif not podtemplate.is_finished(pod):
                 if not (pod.get("spec") or {}).get("nodeName"):
                     self.bind(pod)
+                    if slow:
+                        continue
                 if image_of(pod) == BROKEN:
                     self.crash(pod)
                 elif not podtemplate.is_ready(pod):
@@ -175,12 +180,12 @@ class SetWorld(World):
             if owners and not any(o["uid"] in uids for o in owners):
                 self.remove(CLAIMS, meta.name_of(claim))
 
-    def settle(self) -> None:
+    def settle(self, *, slow: bool = False) -> None:
         """Run until nothing is planned any more."""
         for _ in range(400):
             before = self.revision, len(self.objects)
             self.sync()
-            self.kubelet()
+            self.kubelet(slow=slow)
             self.collect()
             if (self.revision, len(self.objects)) == before:
                 return
@@ -359,6 +364,32 @@ def test_a_rolling_update_of_a_healthy_set_never_exceeds_its_budget(
     images = [p["spec"]["containers"][0]["image"] for p in world.list(PODS)]
     kept = min(partition, replicas)
     assert images == ["nginx:1"] * kept + ["nginx:2"] * (replicas - kept)
+
+
+STRATEGIES = st.sampled_from([{}, {"rollingUpdate": {}}, {"rollingUpdate": {"partition": 1}}])
+"""One with nothing but a type is legal, and gets no further defaults."""
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(1, 4),
+    st.sampled_from(["OrderedReady", "Parallel"]),
+    STRATEGIES,
+    st.sets(st.integers(0, 3), min_size=1),
+)
+def test_a_roll_out_ends_although_members_were_not_ready_when_it_began(
+    replicas: int, policy: str, strategy: dict[str, Any], unready: set[int]
+) -> None:
+    strategy = {"type": "RollingUpdate", **strategy}
+    spec = {"replicas": replicas, "podManagementPolicy": policy, "updateStrategy": strategy}
+    world = SetWorld(spec)
+    world.settle()
+    for pod in world.list(PODS):
+        if identity.ordinal_of(pod) in unready:
+            world.unready(pod)
+    world.change(SETS, "web", {"spec": {"template": template(2)}})
+    world.settle(slow=True)
+    check_revisions(world, [meta.name_of(p) for p in world.list(PODS)])
 
 
 @settings(max_examples=60, deadline=None)

@@ -38,6 +38,11 @@ def current_replicas(spec: Spec) -> int:
 def wants_current(spec: Spec, index: int, current_replicas: int) -> bool:
     """Whether a new pod is made from the current revision, not the update one.
 
+    Without the struct `rollingUpdate` the first so many are, as in Kubernetes, but only where a
+    roll-out goes from the top down: one that takes a lower pod first (a broken one of a Parallel
+    set, or any but the primary) would make that pod anew from the old revision, and take it down
+    again, for ever.
+
     Args:
         index: of the pod's ordinal among those in range.
         current_replicas: status.currentReplicas, as it is when the pod is made.
@@ -45,7 +50,8 @@ def wants_current(spec: Spec, index: int, current_replicas: int) -> bool:
     if spec.strategy != "RollingUpdate":
         return False
     if spec.rolling_update is None:
-        return index < current_replicas
+        descends = spec.ordered and spec.options.primary is None
+        return descends and index < current_replicas
     return index < spec.partition
 
 
