@@ -18,6 +18,13 @@ PATCHES = (
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
 )
+WORDS = {
+    "deletecollection": "delete Collection",
+    "get": "read",
+    "post": "create",
+    "put": "replace",
+}
+"""First words of identifiers, where they are not the action; a second one comes after the group."""
 UNAUTHORIZED = {"401": {"description": "Unauthorized"}}
 OWN_TEXT = {
     QUANTITY: "A fixed-point number with a suffix: 500m, 2, 1Gi, 3e6.",
@@ -177,6 +184,11 @@ def plain_type(definition: Json) -> str:
     return next(str(k) for k in kind if k != "null") if type(kind) is list else str(kind)
 
 
+def package_name(group: str) -> str:
+    """A group in identifiers: `RbacAuthorization`."""
+    return "".join(w.capitalize() for w in (group.removesuffix(".k8s.io") or "core").split("."))
+
+
 def _link(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
@@ -199,7 +211,7 @@ class _Paths:
         base = f"{self.root}/namespaces/{{namespace}}" if self.scope else self.root
         paths: Json = {f"{base}/{plural}": self.collection(verbs)}
         if self.scope and "list" in verbs:
-            paths[f"{self.root}/{plural}"] = {"get": self.list(), "parameters": [PRETTY]}
+            paths[f"{self.root}/{plural}"] = {"get": self.list(True), "parameters": [PRETTY]}
         if "get" in verbs:
             paths[f"{base}/{plural}/{{name}}"] = self.item(self.kind, verbs, "")
         for sub in self.resource["subresources"]:
@@ -211,16 +223,27 @@ class _Paths:
                 paths[where] = self.connect(kind, sub)
         return paths
 
-    def operation(self, action: str, kind: tuple[str, ...], suffix: str = "") -> Json:
+    def operation(
+        self, action: str, kind: tuple[str, ...], sub: str = "", method: str = ""
+    ) -> Json:
+        """What an operation is called. `sub` is a subresource, `method` one that connects to it."""
         group, version, name = kind
-        words = (action, self.resource["group"], self.resource["version"], self.resource["plural"])
+        package = package_name(self.resource["group"])
         return {
-            "tags": ["_".join(w for w in (self.resource["group"] or "core", version) if w)],
+            "tags": [f"{package[0].lower()}{package[1:]}_{self.resource['version']}"],
             "description": f"{action} {name}",
-            "operationId": "-".join(w for w in (*words, suffix) if w),
+            "operationId": self.identify(WORDS.get(action, action), method, sub),
             "x-kubernetes-action": action,
             "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": name},
         }
+
+    def identify(self, word: str, method: str, sub: str, *, scoped: bool = True) -> str:
+        """The operation's identifier, upstream's: `readCoreV1NamespacedPodStatus`."""
+        word, _, many = word.partition(" ")
+        about = package_name(self.resource["group"]) + self.resource["version"].capitalize()
+        scope = "Namespaced" if self.scope and scoped else ""
+        words = (word, about, many, method.capitalize(), scope, self.resource["kind"])
+        return "".join((*words, sub[:1].upper() + sub[1:]))
 
     def answer(self, name: str, *more: str) -> Json:
         """Answers of type `name`: status 200 and those in `more`; and 401."""
@@ -229,10 +252,13 @@ class _Paths:
         found = {s: {"description": words[s], "content": content} for s in ("200", *more)}
         return {**found, **UNAUTHORIZED}
 
-    def list(self) -> Json:
+    def list(self, everywhere: bool = False) -> Json:
         group, version, kind = self.kind
         answer = self.answer(self.names[group, version, f"{kind}List"])
-        return {**self.operation("list", self.kind), "parameters": LIST, "responses": answer}
+        found = {**self.operation("list", self.kind), "parameters": LIST, "responses": answer}
+        if everywhere:
+            found["operationId"] = self.identify("list", "", "ForAllNamespaces", scoped=False)
+        return found
 
     def collection(self, verbs: set[str]) -> Json:
         item: Json = {"parameters": [*self.scope, PRETTY]}
@@ -244,27 +270,27 @@ class _Paths:
             item["delete"] = self.delete("deletecollection", [*DELETE, *LIST])
         return item
 
-    def item(self, kind: tuple[str, str, str], verbs: set[str], suffix: str) -> Json:
+    def item(self, kind: tuple[str, str, str], verbs: set[str], sub: str) -> Json:
         item: Json = {"parameters": [NAME, *self.scope, PRETTY]}
         if "get" in verbs:
             answer = self.answer(self.names[kind])
-            item["get"] = {**self.operation("get", kind, suffix), "responses": answer}
-        if "create" in verbs and suffix:
-            item["post"] = self.write("post", kind, suffix)
+            item["get"] = {**self.operation("get", kind, sub), "responses": answer}
+        if "create" in verbs and sub:
+            item["post"] = self.write("post", kind, sub)
         if "update" in verbs:
-            item["put"] = self.write("put", kind, suffix)
+            item["put"] = self.write("put", kind, sub)
         if "patch" in verbs:
-            item["patch"] = self.write("patch", kind, suffix)
+            item["patch"] = self.write("patch", kind, sub)
         if "delete" in verbs:
             item["delete"] = self.delete("delete", DELETE)
         return item
 
-    def write(self, action: str, kind: tuple[str, str, str], suffix: str) -> Json:
+    def write(self, action: str, kind: tuple[str, str, str], sub: str) -> Json:
         name = self.names[kind]
         types = PATCHES if action == "patch" else (JSON,)
         sent = _link(f"{META}.Patch" if action == "patch" else name)
         return {
-            **self.operation(action, kind, suffix),
+            **self.operation(action, kind, sub),
             "parameters": [*WRITE, FORCE] if action == "patch" else WRITE,
             "requestBody": {"content": {t: {"schema": sent} for t in types}, "required": True},
             "responses": self.answer(name, "201", *(["202"] if action == "post" else [])),
@@ -288,6 +314,6 @@ class _Paths:
         for verb in sub["verbs"]:
             method = {"create": "post", "update": "put"}.get(verb, verb)
             action = "get" if sub["name"] == "log" else "connect"
-            operation = self.operation(action, kind, f"{method}-{sub['name']}")
+            operation = self.operation(action, kind, sub["name"], "" if action == "get" else method)
             item[method] = {**operation, "responses": answer}
         return item

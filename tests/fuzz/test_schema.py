@@ -11,9 +11,10 @@ DOCUMENTS = ["api/v1", "apis/apps/v1", "apis/coordination.k8s.io/v1", "apis/poli
 
 
 @pytest.mark.slow
-def test_calls_drawn_from_the_documents_find_no_error_of_the_server() -> None:
+@pytest.mark.parametrize("documents", [DOCUMENTS, [schema.V2]], ids=["v3", "v2"])
+def test_calls_drawn_from_the_documents_find_no_error_of_the_server(documents: list[str]) -> None:
     with schema.server() as address:
         until_s = time.monotonic() + SECONDS
-        report = schema.run(address, DOCUMENTS, number=1, until_s=until_s)
+        report = schema.run(address, documents, number=1, until_s=until_s)
     assert not report.found, "\n".join(report.found)
     assert report.statuses.total() > 0

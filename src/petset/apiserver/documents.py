@@ -3,17 +3,32 @@
 Invariant: a 304 carries no Content-Type (trap 5).
 """
 
-from collections.abc import Sequence
+import asyncio
+import threading
+import zlib
+from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 
 from petset.api import discovery, openapi, registry
+from petset.api.errors import not_acceptable
 from petset.apiserver import negotiate
 from petset.apiserver.answer import plain
 from petset.apiserver.route import NotFoundPathError
 from petset.base.http import Request, Response
 
 OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+ASKED_V2: Mapping[str, openapi.FormV2] = {
+    negotiate.JSON: "json",
+    "application/*": "json",
+    "*/*": "json",
+    OPENAPI_V2: "protobuf",
+    OPENAPI_V2.replace(".v2.v1", ".v2@v1"): "protobuf",
+}
+"""Media types that a client may ask for the document of v2 in. What it asks with an @ is answered
+without: that is no media type."""
 YEAR_S = 365 * 86_400
+_MAKING = threading.Lock()
+"""Held while the document of v2 is made: those who ask meanwhile wait for the same."""
 _OF_BODIES = ("Content-Type", "Content-Encoding")
 
 
@@ -91,14 +106,46 @@ def group_or_version(request: Request) -> Response:
     return plain(found, _form(request))
 
 
-def openapi_v2(request: Request) -> Response:
-    """GET /openapi/v2: nothing, in the right type; clients then leave checking to the server."""
-    del request
-    return Response(200, (("Content-Type", OPENAPI_V2),), b"")
+async def openapi_v2(request: Request) -> Response:
+    """GET /openapi/v2. Raises StatusError 406.
+
+    Made on a thread when it is first asked for.
+    """
+    form = _form_v2(request.headers.get("accept", ""))
+    packed, tag = await asyncio.to_thread(_version_2, form)
+    headers = [
+        ("Content-Type", OPENAPI_V2 if form == "protobuf" else openapi.CONTENT_TYPE),
+        ("ETag", tag),
+        ("Vary", "Accept, Accept-Encoding"),
+        ("Cache-Control", "no-cache, private"),
+    ]
+    if negotiate.accepts_gzip(request.headers.get("accept-encoding", "")):
+        return _tagged(request, [*headers, ("Content-Encoding", "gzip")], packed, tag)
+    return _tagged(request, headers, zlib.decompress(packed, wbits=31), tag)
+
+
+def _version_2(form: openapi.FormV2) -> tuple[bytes, str]:
+    with _MAKING:
+        return openapi.version_2(form)
+
+
+def _form_v2(accept: str) -> openapi.FormV2:
+    for clause in negotiate.parse_accept(accept or "*/*"):
+        if clause.media in ASKED_V2:
+            return ASKED_V2[clause.media]
+    raise not_acceptable((openapi.CONTENT_TYPE, OPENAPI_V2))
+
+
+def _json_only(request: Request) -> None:
+    """Raises StatusError 406 where the client wants another form, such as protobuf."""
+    clauses = negotiate.parse_accept(request.headers.get("accept", "") or "*/*")
+    if not any(ASKED_V2.get(clause.media) == "json" for clause in clauses):
+        raise not_acceptable((openapi.CONTENT_TYPE,))
 
 
 def openapi_index(request: Request) -> Response:
-    """GET /openapi/v3."""
+    """GET /openapi/v3. Raises StatusError 406."""
+    _json_only(request)
     body, tag = openapi.index()
     headers = (
         ("Content-Type", openapi.CONTENT_TYPE),
@@ -110,7 +157,11 @@ def openapi_index(request: Request) -> Response:
 
 
 def openapi_document(request: Request, now: float) -> Response:
-    """GET /openapi/v3/<path> at time `now` (epoch seconds). Raises NotFoundPathError."""
+    """GET /openapi/v3/<path> at time `now` (epoch seconds).
+
+    Raises NotFoundPathError, StatusError 406.
+    """
+    _json_only(request)
     path = request.path.strip("/").removeprefix("openapi/v3/")
     known = openapi.hashes().get(path)
     if known is None:

@@ -1,7 +1,7 @@
 """Paths that are no resources: discovery, OpenAPI, version, health, metrics."""
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from petset.api.errors import method_not_allowed
 from petset.apiserver import documents, negotiate
@@ -13,7 +13,7 @@ from petset.apiserver.route import NotFoundPathError
 from petset.base.clock import Clock
 from petset.base.http import Request, Response
 
-Answer = Callable[[Request], Response]
+Answer = Callable[[Request], Response | Awaitable[Response]]
 
 
 class Public:
@@ -47,7 +47,8 @@ class Public:
             raise NotFoundPathError
         if request.method not in ("GET", "HEAD"):
             raise method_not_allowed()
-        return found(request)
+        reply = found(request)
+        return reply if isinstance(reply, Response) else await reply
 
     def _below(self, path: str) -> Answer | None:
         if path.startswith("/openapi/v3/"):

@@ -87,7 +87,9 @@ async def test_every_answer_is_dated_by_the_servers_clock(
         assert date.timestamp() == wire.server.clock.now()
 
 
-@pytest.mark.parametrize("target", ["/openapi/v3", "/openapi/v3/apis/apps/v1", "/apis", "/api"])
+@pytest.mark.parametrize(
+    "target", ["/openapi/v2", "/openapi/v3", "/openapi/v3/apis/apps/v1", "/apis", "/api"]
+)
 async def test_what_changes_seldom_is_tagged(target: str) -> None:
     async with wired() as wire:
         first = await wire.ask("GET", target, accept=AGGREGATED)

@@ -1,10 +1,14 @@
 """What is answered before any resource is looked at: paths, identities, discovery, health."""
 
 import asyncio
+import gzip
+from collections.abc import Iterable, Iterator
 
 import orjson
 import pytest
 
+from petset.api import openapi, swagger
+from petset.apiserver.documents import OPENAPI_V2
 from petset.base.http import PeerCertificate, Request, Response
 from petset.store.drivers.memory import MemoryStore
 from petset.store.types import Item, Make, UnavailableError
@@ -154,10 +158,57 @@ async def test_openapi_documents_are_cached_for_ever(server: Server) -> None:
     assert (await server.get("/openapi/v3/apis/none/v1")).status == 404
 
 
-async def test_openapi_v2_is_empty_protobuf(server: Server) -> None:
-    answer = await server.get("/openapi/v2")
-    assert (answer.status, answer.raw) == (200, b"")
-    assert answer.header("Content-Type")[0].endswith("+protobuf")
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("", "application/json"),
+        ("application/json, */*", "application/json"),
+        ("text/html, application/json;q=0.5", "application/json"),
+        ("application/com.github.proto-openapi.spec.v2@v1.0+protobuf", OPENAPI_V2),
+        (f"{OPENAPI_V2}, application/json", OPENAPI_V2),
+        (f"{OPENAPI_V2};q=0.1, application/json", "application/json"),
+    ],
+)
+async def test_openapi_v2_comes_in_the_form_that_is_asked_for(
+    server: Server, accept: str, form: str
+) -> None:
+    answer = await server.get("/openapi/v2", accept=accept)
+    assert (answer.status, answer.header("Content-Type")) == (200, [form])
+    assert answer.header("Vary") == ["Accept, Accept-Encoding"]
+    if form == OPENAPI_V2:
+        assert answer.raw.startswith(b"\x0a\x032.0")
+    else:
+        assert answer.body["swagger"] == "2.0"
+    (tag,) = answer.header("ETag")
+    same = await server.get("/openapi/v2", accept=accept, if_none_match=tag)
+    assert (same.status, same.raw, same.header("Content-Type")) == (304, b"", [])
+    packed = await server.get("/openapi/v2", accept=accept, accept_encoding="gzip")
+    assert packed.header("Content-Encoding") == ["gzip"]
+    assert gzip.decompress(packed.raw) == answer.raw
+
+
+async def test_openapi_v2_is_made_once_for_all_who_wait(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openapi.version_2.cache_clear()
+    made = []
+    parts = swagger.parts
+
+    def counted(documents: Iterable[bytes]) -> Iterator[swagger.Part]:
+        made.append(True)
+        return parts(documents)
+
+    monkeypatch.setattr(swagger, "parts", counted)
+    answers = await asyncio.gather(*(server.get("/openapi/v2") for _ in range(4)))
+    assert {answer.status for answer in answers} == {200}
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("path", ["/openapi/v2", "/openapi/v3", "/openapi/v3/apis/apps/v1"])
+async def test_openapi_in_other_forms_is_refused(server: Server, path: str) -> None:
+    accept = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf, text/html"
+    answer = await server.get(path, accept=accept)
+    assert (answer.status, answer.body["reason"]) == (406, "NotAcceptable")
 
 
 async def test_readiness_waits_for_what_was_registered(server: Server) -> None:
