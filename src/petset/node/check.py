@@ -43,10 +43,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Whether the try succeeded, and the words for an event if not."""
+    """Whether the try succeeded, and the words for an event if not.
+
+    `errored`: it could not be made, so that it says nothing about the container.
+    """
 
     success: bool
     words: str = ""
+    errored: bool = False
 
 
 class Checker:
@@ -75,7 +79,7 @@ class Checker:
                 words=f'command timed out: "{" ".join(command)}" timed out after {timeout_s:g}s',
             )
         except RuntimeFailedError as error:
-            return Answer(success=False, words=error.message)
+            return Answer(success=False, words=error.message, errored=True)
         words = done.output[:BODY_MAX].decode(errors="replace")
         return Answer(done.code == 0, "" if done.code == 0 else words)
 
@@ -91,7 +95,7 @@ class Checker:
     async def _tcp(self, target: Target, action: Obj, timeout_s: float) -> Answer:
         port = podspec.port_number(target.spec, action.get("port"))
         if port is None:
-            return Answer(success=False, words=f"couldn't find port: {action.get('port')}")
+            return _no_port(action)
         host = action.get("host") or target.ip
         try:
             async with asyncio.timeout(timeout_s):
@@ -105,7 +109,7 @@ class Checker:
     async def _http(self, target: Target, action: Obj, timeout_s: float) -> Answer:
         port = podspec.port_number(target.spec, action.get("port"))
         if port is None:
-            return Answer(success=False, words=f"couldn't find port: {action.get('port')}")
+            return _no_port(action)
         host = action.get("host") or target.ip
         scheme = (action.get("scheme") or "HTTP").lower()
         path = action.get("path") or "/"
@@ -140,6 +144,11 @@ class Checker:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+
+
+def _no_port(action: Obj) -> Answer:
+    words = f'strconv.Atoi: parsing "{action.get("port")}": invalid syntax'
+    return Answer(success=False, words=words, errored=True)
 
 
 def _head(action: Obj, host: str, port: int) -> bytes:

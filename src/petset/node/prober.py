@@ -1,4 +1,8 @@
-"""Runs the probes of running containers and tells when their verdict changes."""
+"""Runs the probes of running containers and tells when their verdict changes.
+
+As upstream, a try that could not be made (no such program, no such port) is told of and counts
+neither way.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -8,6 +12,7 @@ from petset.api.meta import Obj
 from petset.node import check, probes
 from petset.node.seen import Probed
 
+TRIES, TRY_AGAIN_S = 3, 0.1
 Say = Callable[[str, str], None]
 """Told (reason, message) of what a Warning event on the pod should say."""
 
@@ -83,9 +88,12 @@ class Prober:
             await asyncio.sleep(rule.delay_s)
         loop = asyncio.get_running_loop()
         while not watched.failed:
-            answer = await self._checker.check(watched.target, spec, rule.timeout_s)
+            answer = await self._try(watched.target, spec, rule)
             before = progress[kind]
-            now = probes.after(rule, before, success=answer.success, now=loop.time())
+            if answer.errored:
+                now = probes.unknown(rule, before, now=loop.time())
+            else:
+                now = probes.after(rule, before, success=answer.success, now=loop.time())
             progress[kind] = now
             self._tell(watched, rule, before, answer)
             if before.passed != now.passed or watched.failed:
@@ -93,6 +101,17 @@ class Prober:
             if kind == "startupProbe" and now.passed:
                 return
             await asyncio.sleep(probes.next_try_s(rule, now))
+
+    async def _try(self, target: check.Target, spec: Obj, rule: probes.Rule) -> check.Answer:
+        """One answer. A try that cannot be made is repeated: the container may be about to end,
+        and then nobody wants to know."""
+        answer = await self._checker.check(target, spec, rule.timeout_s)
+        for _ in range(TRIES - 1):
+            if not answer.errored:
+                break
+            await asyncio.sleep(TRY_AGAIN_S)
+            answer = await self._checker.check(target, spec, rule.timeout_s)
+        return answer
 
     async def _until_started(self, watched: _Watched, kind: str) -> None:
         startup = watched.progress.get("startupProbe")
@@ -106,7 +125,11 @@ class Prober:
         self, watched: _Watched, rule: probes.Rule, before: probes.Progress, answer: check.Answer
     ) -> None:
         now = watched.progress[rule.kind]
-        if answer.success or now.bad == before.bad:
+        if answer.success or (now.bad, now.counted_at) == (before.bad, before.counted_at):
+            return
+        if answer.errored:
+            words = f"probe errored and resulted in unknown state: {answer.words}"
+            self._say("Unhealthy", f"{probes.WORDS[rule.kind]} {words}")
             return
         self._say("Unhealthy", f"{probes.WORDS[rule.kind]} probe failed: {answer.words}")
         if rule.kind != "readinessProbe" and probes.has_failed(rule, now):

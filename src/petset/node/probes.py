@@ -73,12 +73,24 @@ def after(rule: Rule, progress: Progress, *, success: bool, now: float) -> Progr
         passed = progress.passed or good >= rule.successes
         return replace(progress, passed=passed, tries=0, good=good, bad=0, ever=True)
     tries = progress.tries + 1
-    due = progress.ever or not progress.counted_at
-    if not due and now - progress.counted_at < rule.period_s * 0.999:
+    if not _counts(rule, progress, now):
         return replace(progress, tries=tries, good=0)
     bad = progress.bad + 1
     passed = progress.passed and bad < rule.failures
     return replace(progress, passed=passed, tries=tries, good=0, bad=bad, counted_at=now)
+
+
+def unknown(rule: Rule, progress: Progress, *, now: float) -> Progress:
+    """The progress after a try at `now` that could not be made: it counts neither way."""
+    counted_at = now if _counts(rule, progress, now) else progress.counted_at
+    return replace(progress, tries=progress.tries + 1, counted_at=counted_at)
+
+
+def _counts(rule: Rule, progress: Progress, now: float) -> bool:
+    """Whether a failure counts: it does not between two periods, before the first success."""
+    if progress.ever or not progress.counted_at:
+        return True
+    return now - progress.counted_at >= rule.period_s * 0.999
 
 
 def has_failed(rule: Rule, progress: Progress) -> bool:

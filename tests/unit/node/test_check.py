@@ -73,7 +73,7 @@ async def test_tcp_and_refusals() -> None:
         listener.listen()
         assert (await CHECKER.check(target(port), {"tcpSocket": {"port": "web"}}, 5)).success
     unknown = await CHECKER.check(target(1), {"tcpSocket": {"port": "nope"}}, 5)
-    assert unknown.words == "couldn't find port: nope"
+    assert unknown.words == 'strconv.Atoi: parsing "nope": invalid syntax'
 
 
 async def test_a_silent_server_times_out() -> None:
@@ -95,3 +95,12 @@ async def test_commands() -> None:
     assert await run("3") == "words"
     assert "timed out" in await run("hang")
     assert await run("gone") == "container not running"
+
+
+async def test_a_try_that_cannot_be_made_says_nothing_about_the_container() -> None:
+    gone = await CHECKER.check(target(1), {"exec": {"command": ["gone"]}}, 1)
+    assert gone.errored
+    for handler in ("httpGet", "tcpSocket"):
+        assert (await CHECKER.check(target(1), {handler: {"port": "nobody"}}, 1)).errored
+    failed = await CHECKER.check(target(1), {"exec": {"command": ["3"]}}, 1)
+    assert not failed.errored
