@@ -55,6 +55,7 @@ def test_taken_port_is_named(one: Box) -> None:
     with listening("127.0.0.1") as port:
         said = one.refused("up", "--port", str(port))
     assert f"port {port} on 127.0.0.1 cannot be had: Address already in use" in said
+    assert f"pid {os.getpid()}" in said
     assert "--port" in said
     new_cluster_is_gone(one)
 

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -50,6 +49,8 @@ def _kernel() -> None:
 
 
 def _modprobe(module: str) -> bool:
+    import subprocess
+
     if shutil.which("modprobe"):
         subprocess.run(["modprobe", "-q", module], check=False)
     return module in Path("/proc/filesystems").read_text().split()

@@ -7,7 +7,6 @@ import contextlib
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -19,8 +18,10 @@ from petset.cli import state
 MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(128 * 1024)}
 """Makes the C library give memory back after large answers: by default it raises its threshold."""
 
+_BEHIND = 10
+_CAP_SYS_NICE = 23
 _WAITING = "waits for go\n"
-OTHER_PORT = "free it, or start the cluster on another one with --port P"
+OTHER_PORT = "free it, or start the cluster on another one with --port P (0: any)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,16 @@ class Started:
     log: Path
     pid_file: Path
 
+    def hold_back(self) -> None:
+        """Until `go`, leave the processor to others who want it (where that can be taken back)."""
+        if _may_hurry():
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self.process.pid, _BEHIND)
+
     def go(self) -> None:
         """Let it begin: what it needs is there now."""
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, self.process.pid, os.getpriority(os.PRIO_PROCESS, 0))
         with contextlib.suppress(OSError):
             os.write(self.gate, b"g")
         os.close(self.gate)
@@ -103,6 +112,13 @@ class Started:
         return data.decode(errors="replace").strip()
 
 
+def _may_hurry() -> bool:
+    """Whether this process may raise a priority, as root mostly can."""
+    status = Path("/proc/self/status").read_text()
+    capabilities = int(status.partition("CapEff:")[2].split()[0], 16)
+    return bool(capabilities >> _CAP_SYS_NICE & 1)
+
+
 def start(module: str, arguments: Sequence[str], *, pid_file: Path, log: Path) -> Started:
     """Start `python -m module` detached from this terminal and session.
 
@@ -112,26 +128,35 @@ def start(module: str, arguments: Sequence[str], *, pid_file: Path, log: Path) -
     log.parent.mkdir(parents=True, exist_ok=True)
     reader, writer = os.pipe()
     gate, opener = os.pipe()
-    words = ["--ready-fd", str(writer), "--go-fd", str(gate)]
-    environment = dict(os.environ, PYTHONUNBUFFERED="1", **MALLOC)
+    words = [module, *arguments, "--ready-fd", str(writer), "--go-fd", str(gate)]
     with log.open("ab") as output:
-        child = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments, *words],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=(writer, gate),
-            start_new_session=True,
-            cwd="/",
-            env=environment,
-        )
+        pid = _spawn(words, output.fileno(), (writer, gate))
     os.close(writer)
     os.close(gate)
-    process = Process(child.pid, start_time(child.pid) or 0)
+    process = Process(pid, start_time(pid) or 0)
     pid_file.parent.mkdir(parents=True, exist_ok=True)
     _note(pid_file, process, _WAITING)
-    child.returncode = 0  # ours to forget: it lives on, and init reaps it
     return Started(process, reader, opener, log, pid_file)
+
+
+def _spawn(words: Sequence[str], output: int, kept: Sequence[int]) -> int:
+    """Start `python -m WORDS` in a session of its own; its pid. (`subprocess` takes long to load.)
+
+    Nothing is looked for in the directory where the user happens to be (-P).
+    """
+    for descriptor in kept:
+        os.set_inheritable(descriptor, True)
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-P", "-m", *words],
+        dict(os.environ, PYTHONUNBUFFERED="1", **MALLOC),
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_DUP2, output, 2),
+        ],
+        setsid=True,
+    )
 
 
 def _note(pid_file: Path, process: Process, more: str) -> None:
@@ -173,7 +198,11 @@ def wait_gone(processes: Sequence[Process], timeout_s: float) -> list[Process]:
 
 
 def await_go(go_fd: int) -> bool:
-    """The child's side: wait for `go`. False when whoever started us gave up or died."""
+    """The child's side: leave the user's directory and wait for `go`.
+
+    False when whoever started us gave up or died.
+    """
+    os.chdir("/")
     if go_fd < 0:
         return True
     with contextlib.suppress(OSError):

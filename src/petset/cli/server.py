@@ -1,7 +1,8 @@
 """The server process: API over its store, controllers and scheduler, on one event loop.
 
 Started by `petset up`; `python -m petset.cli.server --state DIR --run DIR`.
-Invariant: what only users' commands need (typer, rich, yaml, cryptography) is not imported here.
+Invariant: what only users' commands need (yaml, cryptography) is not imported here, and what the
+API does not need (`control`) only when it answers.
 """
 
 import argparse
@@ -22,22 +23,12 @@ from petset.apiserver.config import Config as ServerConfig
 from petset.apiserver.kubelet import tls_connect
 from petset.base import edge, log, tlsconfig
 from petset.base.clock import SystemClock
-from petset.base.http import Identity
 from petset.base.ids import Ids
-from petset.cli import paths, process, state
+from petset.cli import holder, paths, process, state
 from petset.cli.failure import Failure
-from petset.client.client import Client
-from petset.client.events import Recorder
-from petset.client.local import Local
-from petset.client.reflector import Informers
-from petset.controllers.registry import CONTROLLERS
-from petset.reconcile.context import Config, Context
-from petset.reconcile.manager import Manager
-from petset.scheduler.scheduler import Scheduler
 from petset.store.log import open_store
 from petset.store.types import Store, StoreError
 
-CONTROLLER = Identity("system:petset-controllers", ("system:masters", "system:authenticated"))
 LOOP_VARIABLE = "PETSET_EVENT_LOOP"
 """Environment variable: `asyncio` or `uvloop`; without it uvloop where it is installed."""
 
@@ -108,7 +99,6 @@ async def _run(where: paths.Paths, cluster: state.Cluster, ready_fd: int) -> Non
         async with _serving(where, cluster, store, clock, ids) as app:
             process.tell(ready_fd, "ok")
             work = asyncio.create_task(_control(app, where, clock, ids), name="controllers")
-            _settle_memory()
             ending = asyncio.create_task(stop.wait(), name="stop")
             await asyncio.wait([work, ending], return_when=asyncio.FIRST_COMPLETED)
             await _end(work, ending)
@@ -155,30 +145,14 @@ async def _listen(where: paths.Paths, host: str, port: int, app: App) -> edge.Ed
         )
     except OSError as error:
         why = os.strerror(error.errno or 0)
-        wrong = f"port {port} on {host} cannot be had: {why}"
-        raise RefusedError(wrong, process.OTHER_PORT) from error
+        raise RefusedError(holder.taken(host, port, why), process.OTHER_PORT) from error
 
 
 async def _control(app: App, where: paths.Paths, clock: SystemClock, ids: Ids) -> None:
-    """Controllers and scheduler, over the API in process."""
-    client = Client(Local(app.dispatch, CONTROLLER), manager="petset-controller-manager")
-    informers = Informers(client)
-    context = Context(
-        informers=informers,
-        client=client,
-        clock=clock,
-        ids=ids,
-        recorder=lambda component: Recorder(client, component, "", clock, ids),
-        config=Config(volumes_root=str(where.volumes), ca_text=(where.pki / "ca.crt").read_text()),
-    )
-    manager, scheduler = Manager(context, CONTROLLERS), Scheduler(context)
-    app.metrics.beside = context.metrics.samples
-    async with asyncio.TaskGroup() as group:
-        group.create_task(informers.run(), name="informers")
-        group.create_task(manager.run(informers=False), name="manager")
-        group.create_task(scheduler.run(), name="scheduler")
-        await informers.wait_synced()
-        gc.freeze()  # the caches stay, too: a full collection would stop the loop for long
+    """Load controllers and scheduler while the API already answers, and run them."""
+    control = await asyncio.to_thread(importlib.import_module, "petset.cli.control")
+    _settle_memory()
+    await control.run(app, where, clock, ids)
 
 
 def _settle_memory() -> None:

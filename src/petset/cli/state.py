@@ -2,16 +2,14 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import re
-import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
-
-import orjson
 
 from petset.cli import paths
 from petset.cli.failure import Failure
@@ -87,7 +85,7 @@ def check_name(name: str, what: str = "cluster") -> str:
 def load(where: paths.Paths) -> Cluster | None:
     """The cluster of a state directory; None where there is none."""
     try:
-        data = orjson.loads(where.cluster_file.read_bytes())
+        data = json.loads(where.cluster_file.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:
@@ -134,7 +132,7 @@ def _unreadable(where: paths.Paths, why: str) -> Failure:
 def save(where: paths.Paths, cluster: Cluster) -> None:
     """Write the cluster's file, whole or not at all."""
     where.state.mkdir(parents=True, exist_ok=True)
-    write_atomic(where.cluster_file, orjson.dumps(asdict(cluster), option=orjson.OPT_INDENT_2))
+    write_atomic(where.cluster_file, json.dumps(asdict(cluster), indent=2).encode())
     remember(where, cluster)
 
 
@@ -142,7 +140,7 @@ def remember(where: paths.Paths, cluster: Cluster) -> None:
     """Note in the run directory where the state lies, so that `down` finds it by name alone."""
     where.run.mkdir(parents=True, exist_ok=True)
     told = {"state": str(where.state), "index": cluster.index}
-    write_atomic(where.run / "cluster", orjson.dumps(told))
+    write_atomic(where.run / "cluster", json.dumps(told).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +154,7 @@ class Note:
 def note(where: paths.Paths) -> Note | None:
     """The note that `remember` left; None while the cluster is stopped."""
     try:
-        data = orjson.loads((where.run / "cluster").read_bytes())
+        data = json.loads((where.run / "cluster").read_bytes())
         return Note(Path(data["state"]), int(data["index"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -178,7 +176,7 @@ def find(name: str, data_dir: Path | None = None) -> paths.Paths:
             f"leave out --data-dir, or stop it first: petset down --name {name}",
         )
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        owner = orjson.loads(where.cluster_file.read_bytes()).get("name", name)
+        owner = json.loads(where.cluster_file.read_bytes()).get("name", name)
         if owner != name:
             raise Failure(
                 f"{where.state} belongs to cluster {owner!r}",
@@ -282,7 +280,7 @@ def _routed_networks() -> list[tuple[int, int]]:
     networks = []
     for line in Path("/proc/net/route").read_text().splitlines()[1:]:
         columns = line.split()
-        network = socket.ntohl(int(columns[1], 16))
+        network = int.from_bytes(int(columns[1], 16).to_bytes(4, sys.byteorder), "big")
         length = int(columns[7], 16).bit_count()
         if length:
             networks.append((network, length))
@@ -296,6 +294,8 @@ def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
 
 def free_port(preferred: int) -> int:
     """`preferred` if it can be had on 127.0.0.1 and is no stopped cluster's, else any free one."""
+    import socket
+
     for port in (0,) if preferred in _kept_ports() else (preferred, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -309,5 +309,5 @@ def _kept_ports() -> set[int]:
     ports = set()
     for file in (paths.home() / "clusters").glob("*/cluster.json"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            ports.add(int(orjson.loads(file.read_bytes())["port"]))
+            ports.add(int(json.loads(file.read_bytes())["port"]))
     return ports

@@ -70,9 +70,10 @@ def start(
         # What follows happens while the processes load their code.
         _certificates(where, cluster)
         _host_network(cluster)
-        _check_kubeconfig(wanted)
         if server is not None:
             server.go()
+        _check_kubeconfig(wanted)
+        if server is not None:
             expect_ready(server, "the API server")
             say(f"API ready at {cluster.url}")
         _await_agents(agents, say)
@@ -252,6 +253,8 @@ def _start(where: paths.Paths, kind: str, more: list[str], at_once: bool) -> pro
     )
     if at_once:
         started.go()
+    elif kind == "agent":
+        started.hold_back()  # it has nothing to talk to before the server answers
     return started
 
 
@@ -263,10 +266,10 @@ def _refuse_taken_port(cluster: state.Cluster) -> None:
         try:
             probe.bind((cluster.listen, cluster.port))
         except OSError as error:
-            raise Failure(
-                f"port {cluster.port} on {cluster.listen} cannot be had: {error.strerror}",
-                process.OTHER_PORT,
-            ) from error
+            from petset.cli import holder
+
+            wrong = holder.taken(cluster.listen, cluster.port, str(error.strerror))
+            raise Failure(wrong, process.OTHER_PORT) from error
 
 
 def expect_ready(started: process.Started, what: str) -> None:

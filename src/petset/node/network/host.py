@@ -85,7 +85,7 @@ def remove(cluster: ClusterNetwork) -> None:
         host.do(netlink.delete_link(cluster.bridge))
     if shutil.which("nft") and _has_table(cluster):
         _nft(f"delete table ip {cluster.table}\n")
-        _close_docker_forward(cluster)
+        _close_docker_forward(cluster, _forward_chain())
 
 
 def add_node(cluster: ClusterNetwork, node: int) -> None:
@@ -138,8 +138,8 @@ def _nft(rules: str) -> None:
 
 def _open_docker_forward(cluster: ClusterNetwork) -> None:
     """An accept in our own table cannot overrule a dropping policy elsewhere (Docker sets one)."""
-    _close_docker_forward(cluster)
     listing = _forward_chain()
+    _close_docker_forward(cluster, listing)
     if not any(part.get("chain", {}).get("policy") == "drop" for part in listing):
         return
     chain = "insert rule ip filter FORWARD"
@@ -149,8 +149,10 @@ def _open_docker_forward(cluster: ClusterNetwork) -> None:
     )
 
 
-def _close_docker_forward(cluster: ClusterNetwork) -> None:
-    rules = [part["rule"] for part in _forward_chain() if "rule" in part]
+def _close_docker_forward(
+    cluster: ClusterNetwork, listing: list[dict[str, dict[str, object]]]
+) -> None:
+    rules = [part["rule"] for part in listing if "rule" in part]
     own = [rule["handle"] for rule in rules if rule.get("comment") == cluster.table]
     if own:
         _nft("".join(f"delete rule ip filter FORWARD handle {handle}\n" for handle in own))
