@@ -1,6 +1,7 @@
 """Services on real pods: addresses, names, policies, and how they follow their endpoints."""
 
 import contextlib
+import http.client
 import json
 import re
 import socket
@@ -15,6 +16,7 @@ import pytest
 from dnslib import DNSRecord
 
 from petset.node.network import namespace
+from tests.e2e import faults
 from tests.e2e.conftest import Cluster, eventually, make_cluster
 from tests.e2e.node_box import needs_machine
 
@@ -139,7 +141,12 @@ def test_clients_stick_where_the_service_says_so(cluster: Cluster) -> None:
     apply(cluster, service("sticky", selector={"app": "say"}, sessionAffinity="ClientIP"))
     address, ask = of(cluster, "sticky")["clusterIP"], netns(cluster, "ask")
     eventually(lambda: call(ask, address) in BOTH, "the rules are there", 10)
-    assert len({call(ask, address) for _ in range(12)}) == 1
+    found = {call(ask, address) for _ in range(12)}
+    assert len(found) == 1
+    for agent in faults.agents(cluster):
+        faults.kill_process(cluster, agent)
+    faults.up(cluster)
+    assert {call(ask, address) for _ in range(12)} == found, "also by a new agent's rules"
 
 
 def test_node_ports_are_reached_from_the_host_and_at_every_address_of_the_node(
@@ -187,6 +194,35 @@ def test_a_load_balancer_waits_for_somebody_who_provides_one(cluster: Cluster) -
     cluster.kubectl("patch", *words)
     ask = netns(cluster, "ask")
     eventually(lambda: call(ask, "192.0.2.8") in BOTH, "the rules are there", 10)
+
+
+def test_balancers_learn_which_nodes_have_endpoints(cluster: Cluster) -> None:
+    spec = {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}
+    apply(cluster, service("asked", selector={"statefulset.kubernetes.io/none": "x"}, **spec))
+    port = of(cluster, "asked")["healthCheckNodePort"]
+    addresses = {name: node_of(cluster, name)[0] for name in BOTH}
+
+    def answers() -> dict[str, tuple[int, int]]:
+        """Status and number of endpoints by the pod that is on the node."""
+        return {name: health(address, port) for name, address in addresses.items()}
+
+    eventually(lambda: answers() == dict.fromkeys(BOTH, (503, 0)), "nobody has any", 10)
+    cluster.kubectl("label", "pod", "say-1", "statefulset.kubernetes.io/none=x")
+    wanted = {"say-0": (503, 0), "say-1": (200, 1)}
+    eventually(lambda: answers() == wanted, "the node of say-1 has one", 10)
+
+
+def health(address: str, port: int) -> tuple[int, int]:
+    """What a node says to a balancer: status and number of endpoints; zeros without an answer."""
+    asker = http.client.HTTPConnection(address, port, timeout=10)
+    try:
+        asker.request("GET", "/healthz")
+        answer = asker.getresponse()
+        return answer.status, int(json.loads(answer.read())["localEndpoints"])
+    except OSError:
+        return 0, 0
+    finally:
+        asker.close()
 
 
 def test_pods_have_names_of_their_own_below_a_headless_service(cluster: Cluster) -> None:
