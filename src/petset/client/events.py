@@ -2,7 +2,9 @@
 
 Rules of upstream's core/v1 recorder (wire reference section 14): the name is the object's plus the
 time in hex; a repeat patches `count`; more than 10 similar ones in 10 minutes are combined; each
-source may say 25 things about one object at once, then one every 5 minutes.
+source may say 25 things about one object at once, then one every 5 minutes. Here that counts for
+each reason by itself, so that what happens often (members made and deleted) does not silence what
+happens once (a roll-out that was taken back).
 
 Invariant: memory is bounded whatever is recorded. Recording never fails its caller.
 """
@@ -178,10 +180,11 @@ class Recorder:
         return replace(note, message=COMBINED + note.message)
 
     def _allowed(self, note: _Note) -> bool:
-        """Take one token of this source and object, if there is any."""
-        tokens, since = self._tokens.get(note.subject) or (float(BURST), note.now)
+        """Take one token of this source, object and reason, if there is any."""
+        key = (*note.subject, note.reason)
+        tokens, since = self._tokens.get(key) or (float(BURST), note.now)
         tokens = min(float(BURST), tokens + max(0.0, note.now - since) / REFILL_S)
-        self._tokens.put(note.subject, (tokens - 1 if tokens >= 1 else tokens, note.now))
+        self._tokens.put(key, (tokens - 1 if tokens >= 1 else tokens, note.now))
         return tokens >= 1
 
     async def _send(self, note: _Note) -> None:

@@ -179,6 +179,18 @@ def test_a_flood_about_one_object_is_cut_but_not_about_another() -> None:
     run_virtual(main())
 
 
+def test_what_happens_often_does_not_silence_what_happens_once() -> None:
+    async def main() -> None:
+        api = Events()
+        recorder = api.recorder()
+        for _ in range(40):
+            await recorder.record(POD, "Normal", "SuccessfulCreate", "made")
+        await recorder.record(POD, "Warning", "RolledBack", "taken back")
+        assert api.said() == [("made", events.BURST), ("taken back", 1)]
+
+    run_virtual(main())
+
+
 def test_events_wait_for_an_unreachable_server_and_then_go_out_in_order() -> None:
     async def main() -> None:
         api = Events()
