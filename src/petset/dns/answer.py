@@ -203,8 +203,9 @@ def _service(zone: Zone, asked: tuple[Name, Name], records: ServiceRecords, kind
             if records.headless and not hosts:
                 return _missing(zone)
             return _found(zone, _hosts(name, hosts) + _srv(name, name, records, None), kind)
-        case (port, protocol) if port.startswith("_") and protocol.startswith("_"):
-            srv = _srv(name, name[2:], records, (port[1:], protocol[1:]))
+        case (port, protocol) if port[:1] == "_" == protocol[:1]:
+            named = (port[1:], protocol[1:])  # ports without a name have no such records
+            srv = _srv(name, name[2:], records, named) if port[1:] else []
             return _found(zone, srv, kind) if srv else _missing(zone)
         case (hostname,) if hostname in ("_tcp", "_udp", "_sctp"):
             known = any(p.protocol == hostname[1:] for p in _all_ports(records))

@@ -15,6 +15,7 @@ WEB = index_of(
         service("silent"),
         service("early", publishNotReadyAddresses=True),
         service("portless", ports=[]),
+        service("unnamed", "10.96.3.5", ports=[{"port": 80, "protocol": "TCP"}]),
         service("out", "", type="ExternalName", externalName="Example.org"),
     ],
     [
@@ -104,6 +105,8 @@ def test_records_of_the_specification(name: str, kind: str, expected: list[str])
         "a.b.nginx.default.svc.cluster.local",
         "_http._tcp.front.default.svc.cluster.local",
         "_web._udp.front.default.svc.cluster.local",
+        "_._tcp.unnamed.default.svc.cluster.local",
+        "_._tcp.front.default.svc.cluster.local",
         "no-address.default.pod.cluster.local",
         "x.out.default.svc.cluster.local",
         "www.example.org.default.svc.cluster.local",
@@ -124,6 +127,46 @@ def test_missing_names_are_denied_at_once_and_not_for_long(name: str) -> None:
 @pytest.mark.parametrize("name", ["example.org", "web-0", "local", "8.8.8.8.in-addr.arpa", "arpa"])
 def test_other_names_are_not_ours(name: str) -> None:
     assert answer(WEB.zone, wire.name_of(name), wire.A) is None
+
+
+def test_ports_without_a_name_are_told_at_the_services_own_name() -> None:
+    reply = ask("unnamed.default.svc.cluster.local", "SRV")
+    assert data(reply) == ["0 100 80 unnamed.default.svc.cluster.local."]
+
+
+def test_the_older_annotation_publishes_members_that_are_not_ready() -> None:
+    patient = service("patient")
+    slices = [endpoint_slice("patient", endpoint("10.128.0.5", "db-0", ready=False))]
+    name = "db-0.patient.default.svc.cluster.local"
+    assert ask(name, index=index_of([patient], slices)).header.rcode == wire.NXDOMAIN
+    key = "service.alpha.kubernetes.io/tolerate-unready-endpoints"
+    patient["metadata"]["annotations"] = {key: "true"}
+    assert data(ask(name, index=index_of([patient], slices))) == ["10.128.0.5"]
+    patient["metadata"]["annotations"] = {key: "false"}
+    assert ask(name, index=index_of([patient], slices)).header.rcode == wire.NXDOMAIN
+
+
+def test_an_endpoint_that_does_not_say_is_ready() -> None:
+    slices = [endpoint_slice("by-hand", endpoint("10.9.9.9", "a", ready=None))]
+    index = index_of([service("by-hand")], slices)
+    assert data(ask("a.by-hand.default.svc.cluster.local", index=index)) == ["10.9.9.9"]
+
+
+def test_members_of_one_name_are_told_together() -> None:
+    parts = [endpoint("10.128.0.5", "same"), endpoint("10.128.0.6", "same")]
+    index = index_of([service("pair")], [endpoint_slice("pair", *parts)])
+    found = data(ask("same.pair.default.svc.cluster.local", index=index))
+    assert found == ["10.128.0.5", "10.128.0.6"]
+
+
+def test_ports_of_two_slices_of_one_member_are_joined() -> None:
+    ports = [[{"name": n, "port": p, "protocol": "TCP"}] for n, p in (("sql", 1), ("mon", 2))]
+    slices = [endpoint_slice("two", endpoint("10.128.0.5", "db-0"), ports=one) for one in ports]
+    index = index_of([service("two")], slices)
+    for port, number in (("sql", 1), ("mon", 2)):
+        reply = ask(f"_{port}._tcp.two.default.svc.cluster.local", "SRV", index)
+        assert data(reply) == [f"0 100 {number} db-0.two.default.svc.cluster.local."]
+    assert data(ask("two.default.svc.cluster.local", index=index)) == ["10.128.0.5"]
 
 
 def test_an_alias_out_of_the_zone_has_to_be_chased() -> None:
