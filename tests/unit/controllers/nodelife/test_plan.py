@@ -282,8 +282,43 @@ def test_a_pod_of_a_missing_node_waits_for_the_quarantine_and_a_live_look() -> N
     assert of_pod(pod(), None, 40.0) == Plan()
     mark, gone = flat(of_pod(pod(), None, 40.0, gone=True))
     assert mark.patch["status"]["phase"] == "Failed"
-    assert mark.patch["status"]["conditions"][0]["reason"] == "DeletionByPodGC"
+    (condition,) = mark.patch["status"]["conditions"]
+    assert (condition["type"], condition["status"]) == ("DisruptionTarget", "True")
+    assert condition["reason"] == "DeletionByPodGC"
+    assert condition["message"] == "PodGC: node no longer exists"
     assert gone == FORCED
+
+
+def test_a_pod_that_has_ended_goes_with_its_node_as_it_is() -> None:
+    done = pod(status={"phase": "Succeeded"})
+    assert flat(of_pod(done, None, 40.0, gone=True)) == [FORCED]
+
+
+def test_what_disrupts_a_pod_is_told_once() -> None:
+    mark, _ = flat(of_pod(pod(), None, 40.0, gone=True))
+    told = pod(status={**mark.patch["status"], "phase": "Running"})
+    again, _ = flat(of_pod(told, None, 40.0, gone=True))
+    assert again.patch == {"status": {"phase": "Failed"}}
+    evicted = ObservedPod(pod(), tainted(), 0.0, node_gone=False, quarantine_s=1.0)
+    _, mark, _ = flat(plan(evicted, NOW))
+    told = pod(status={"phase": "Running", **mark.patch["status"]})
+    seen = ObservedPod(told, tainted(), 0.0, node_gone=False, quarantine_s=1.0)
+    assert [type(a) for a in flat(plan(seen, NOW))] == [Emit, Delete]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "wanted"),
+    [
+        ({**DYING, "finalizers": ["x"]}, True),
+        ({**DYING, "deletionGracePeriodSeconds": 0}, True),
+        ({**DYING, "deletionGracePeriodSeconds": 0, "finalizers": ["x"]}, False),
+    ],
+)
+def test_force_is_used_once_where_a_finalizer_holds_the_pod(metadata: Any, wanted: Any) -> None:
+    """A deletion without grace changes nothing any more for a pod that is held."""
+    for found in (of_pod(pod(metadata=metadata), None, 40.0, gone=True),
+                  of_pod(pod(metadata=metadata), node("Unknown", marks=[SERVED]))):  # fmt: skip
+        assert (FORCED in flat(found)) is wanted
 
 
 def test_a_terminating_pod_of_a_lost_node_stays_until_somebody_declares_it_out_of_service() -> None:
