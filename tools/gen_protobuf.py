@@ -3,7 +3,7 @@
 Facts come from the Go modules that publish the API (k8s.io/api, k8s.io/apimachinery,
 k8s.io/apiextensions-apiserver, k8s.io/kube-aggregator, v0.37.0): the numbers and wire types from
 their `generated.proto` files; from the tags of the Go structs beside them the JSON names, which
-messages are inlined, and where a zero value means "not set". To get them:
+messages are inlined, and where a zero or empty value means "not set". To get them:
 
     for m in api apimachinery apiextensions-apiserver kube-aggregator; do
       curl -O https://proxy.golang.org/k8s.io/$m/@v/v0.37.0.zip && unzip -q v0.37.0.zip
@@ -13,8 +13,9 @@ Usage: tools/gen_protobuf.py --source DIR [--check]     write, or compare with w
        tools/gen_protobuf.py --check                    compare with types.json alone
 
 The file maps a type of types.json to its fields. A field is the text of its number; `2.1` is field
-1 of a message in field 2 whose members JSON has no level for; a final `?` says that a zero value
-stands for no value. How a value is written follows from its kind in types.json (see KINDS below).
+1 of a message in field 2 whose members JSON has no level for; a final `?` says that a zero value,
+or an empty list or map, stands for no value. How a value is written follows from its kind in
+types.json (see KINDS below).
 """
 
 import argparse
@@ -209,7 +210,7 @@ def _members(source: Source, name: str, prefix: str) -> Iterator[Member]:
             raise SourceError(f"{name}: no struct tag has the number of {field.name}")
         number = f"{prefix}{field.number}"
         if go.json:
-            zero = go.unset and field.label == "optional" and _is_scalar(field.type)
+            zero = go.unset and (field.label != "optional" or _is_scalar(field.type))
             yield go.json, number + ("?" if zero else ""), field
         else:
             yield from _members(source, _full(field.type, name), f"{number}.")

@@ -43,7 +43,7 @@ CONTAINERS = elements(
     "name",
     st.sampled_from("abc"),
     image=VALUES,
-    args=st.lists(VALUES, max_size=2),
+    args=st.lists(VALUES, min_size=1, max_size=2),
     env=elements("name", st.sampled_from("XY"), value=VALUES),
     ports=PORTS,
 )
@@ -58,7 +58,7 @@ SPEC = st.fixed_dictionaries(
     {},
     optional={
         "containers": CONTAINERS,
-        "nodeSelector": st.dictionaries(st.sampled_from("st"), VALUES, max_size=2),
+        "nodeSelector": st.dictionaries(st.sampled_from("st"), VALUES, min_size=1, max_size=2),
         "securityContext": st.fixed_dictionaries(
             {}, optional={"runAsUser": st.integers(1, 3), "runAsGroup": st.integers(1, 3)}
         ),

@@ -21,8 +21,8 @@ class Slot:
     Attributes:
         name: of the field in JSON.
         value: what it holds.
-        unset: whether a zero value stands for no value (the Go field cannot be nil, and JSON
-            leaves the zero out). Elsewhere a zero is meant: `replicas: 0`.
+        unset: whether a zero value, or an empty list or map, stands for no value (the Go field is
+            no pointer, and JSON leaves the zero out). Elsewhere it is meant: `replicas: 0`.
     """
 
     name: str
@@ -47,6 +47,21 @@ ANY_VERSION = ("DeleteOptions",)
 def _numbers() -> dict[str, dict[str, str]]:
     table: dict[str, dict[str, str]] = orjson.loads(schema.read_data("protobuf.json"))["types"]
     return table
+
+
+_STRUCTS = frozenset({"quantity", "intorstring"})
+"""Kinds that are structs in Go, which JSON never leaves out."""
+
+_HEARD = frozenset({"managedFields"})
+"""Fields of which an empty list, though never stored, asks for something."""
+
+
+@functools.cache
+def unset(name: str) -> frozenset[str]:
+    """The fields of a type that JSON leaves out when they are zero, or an empty list or map."""
+    fields = schema.type_of(name).fields
+    marked = {k for k, number in _numbers().get(name, {}).items() if number.endswith("?")}
+    return frozenset(k for k in marked - _HEARD if fields[k].kind not in _STRUCTS)
 
 
 _TEXT, _BOOLEAN = schema.Value("string"), schema.Value("boolean")

@@ -1,14 +1,16 @@
 """Pruning: an object's private copy that holds what its type has, and nothing else.
 
-Unknown fields and nulls go, as they would in a typed decoder; quantities and times come out in
-their canonical form. A null that stands in a list or map becomes the empty value of its type.
+Unknown fields and nulls go, as they would in a typed decoder; so do zeros and empty lists and maps
+where they mean the same as none (`hostNetwork: false`, `env: []`), for upstream forgets them.
+Quantities and times come out in their canonical form. A null that stands in a list or map becomes
+the empty value of its type.
 """
 
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from petset.api import quantity, schema, times
+from petset.api import protobuf_table, quantity, schema, times
 from petset.api.meta import MutableObj
 
 Pruner = Callable[[Any], Any]
@@ -17,9 +19,12 @@ KEPT_LENGTH_MAX = 256
 """Longer texts are not remembered."""
 
 
-def prune(type_name: str, obj: Mapping[str, Any]) -> MutableObj:
-    """A copy of `obj` that fits `type_name`. Values of a wrong type are copied as they are."""
-    pruned: MutableObj = _object_pruner(type_name)(obj)
+def prune(type_name: str, obj: Mapping[str, Any], *, empty: bool = False) -> MutableObj:
+    """A copy of `obj` that fits `type_name`. Values of a wrong type are copied as they are.
+
+    `empty`: zeros and empty lists and maps stay: who names them in an apply owns them.
+    """
+    pruned: MutableObj = _object_pruner(type_name, empty)(obj)
     return pruned
 
 
@@ -33,13 +38,14 @@ def copy(value: Any) -> Any:
 
 
 @functools.cache
-def _object_pruner(name: str) -> Pruner:
+def _object_pruner(name: str, empty: bool) -> Pruner:
     of_type = schema.type_of(name)
+    unset = frozenset[str]() if empty else protobuf_table.unset(name)
     pruners: dict[str, Pruner | None] = {}
 
     def prune_object(value: Any) -> Any:
         if not pruners:
-            pruners.update((k, _pruner(f.value)) for k, f in of_type.fields.items())
+            pruners.update((k, _pruner(f.value, empty)) for k, f in of_type.fields.items())
         if not isinstance(value, Mapping):
             return copy(value)
         made = {}
@@ -47,21 +53,23 @@ def _object_pruner(name: str) -> Pruner:
             if item is None or key not in pruners:
                 continue
             pruner = pruners[key]
-            made[key] = item if pruner is None else pruner(item)
+            kept = item if pruner is None else pruner(item)
+            if kept or key not in unset:
+                made[key] = kept
         return made
 
     return copy if of_type.any else prune_object
 
 
 @functools.cache
-def _pruner(value: schema.Value) -> Pruner | None:
+def _pruner(value: schema.Value, empty: bool) -> Pruner | None:
     """The pruner of a value; None where the value stays as it is."""
     match value.kind:
         case "object":
-            return _object_pruner(value.type)
+            return _object_pruner(value.type, empty)
         case "list" | "map":
             assert value.item is not None
-            return _container(value.item)
+            return _container(value.item, empty)
         case "quantity":
             return _quantity
         case "time":
@@ -74,12 +82,12 @@ def _pruner(value: schema.Value) -> Pruner | None:
             return None
 
 
-def _container(item: schema.Value) -> Pruner:
-    inner = _pruner(item) or _same
-    empty = _EMPTY.get(item.kind)
+def _container(item: schema.Value, empty: bool) -> Pruner:
+    inner = _pruner(item, empty) or _same
+    zero = _EMPTY.get(item.kind)
 
     def prune_element(element: Any) -> Any:
-        return copy(empty) if element is None else inner(element)
+        return copy(zero) if element is None else inner(element)
 
     def prune_container(value: Any) -> Any:
         if isinstance(value, Mapping):

@@ -13,6 +13,7 @@ import orjson
 
 from petset.api import meta
 from petset.api.meta import MutableObj, Obj
+from petset.api.prune import prune
 from petset.reconcile.actions import Action, Create, Delete, Patch
 
 RESOURCE = "controllerrevisions.apps"
@@ -24,6 +25,7 @@ _MAPS = frozenset(
     {"metadata", "labels", "annotations", "nodeSelector", "resources", "limits", "requests"}
 )
 """Fields where an empty mapping means the same as none."""
+_TEMPLATE = "io.k8s.api.core.v1.PodTemplateSpec"
 _FNV_OFFSET = 0x811C9DC5
 _FNV_PRIME = 0x01000193
 
@@ -84,7 +86,8 @@ def name_for(owner_name: str, hash_text: str) -> str:
 
 def are_equal(one: Obj, other: Obj) -> bool:
     """Whether two revisions keep the same template."""
-    return bool(_plain(one.get("data") or {}) == _plain(other.get("data") or {}))
+    data, other_data = one.get("data") or {}, other.get("data") or {}
+    return bool(_plain(data) == _plain(other_data) or _typed(data) == _typed(other_data))
 
 
 def number_of(revision: Obj) -> int:
@@ -194,6 +197,12 @@ def _renumber(revision: Obj, number: int) -> Patch:
         uid=meta.uid_of(revision),
         resource_version=meta.version_of(revision),
     )
+
+
+def _typed(data: Obj) -> Any:
+    """The template in `data` without what the server would leave out today."""
+    template = (data.get("spec") or {}).get("template") or data
+    return _plain(prune(_TEMPLATE, template))
 
 
 def _without_nulls(value: Any) -> Any:

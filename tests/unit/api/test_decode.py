@@ -383,3 +383,39 @@ def test_nulls_in_lists_become_empty_values() -> None:
 )
 def test_micro_times_keep_six_decimals(given: str, canonical: str) -> None:
     assert prune.prune(LEASE, {"spec": {"renewTime": given}})["spec"]["renewTime"] == canonical
+
+
+def test_zeros_and_empty_lists_and_maps_go_where_they_say_nothing() -> None:
+    obj = pod(
+        hostNetwork=False,
+        nodeSelector={},
+        priorityClassName="",
+        tolerations=[],
+        volumes=[{"name": "v", "emptyDir": {}, "hostPath": None}],
+        containers=[{"name": "c", "env": [], "tty": False, "resources": {"limits": {}}}],
+    )
+    obj["metadata"] |= {"labels": {}, "annotations": {"kept": ""}}
+    pruned = prune.prune(POD, obj)
+    assert pruned["metadata"] == {"name": "a", "annotations": {"kept": ""}}
+    assert pruned["spec"] == {
+        "volumes": [{"name": "v", "emptyDir": {}}],
+        "containers": [{"name": "c", "resources": {}}],
+    }
+
+
+def test_zeros_stay_where_they_differ_from_nothing() -> None:
+    spec = {
+        "automountServiceAccountToken": False,
+        "securityContext": {"runAsUser": 0},
+        "terminationGracePeriodSeconds": 0,
+        "containers": [{"name": "c", "readinessProbe": {"httpGet": {"port": 0}}}],
+        "affinity": {"podAffinity": {}},
+        "topologySpreadConstraints": [{"maxSkew": 0, "topologyKey": "", "labelSelector": {}}],
+    }
+    assert prune.prune(POD, pod(**spec))["spec"] == spec
+
+
+def test_what_is_empty_can_be_kept() -> None:
+    obj = container(env=[], stdin=False, args=None, resources={"limits": {"cpu": "1000m"}})
+    kept = prune.prune(POD, obj, empty=True)["spec"]["containers"]
+    assert kept == [{"name": "c", "env": [], "stdin": False, "resources": {"limits": {"cpu": "1"}}}]

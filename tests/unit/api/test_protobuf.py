@@ -436,7 +436,7 @@ def test_generator_reads_numbers_names_and_where_zero_is_unset(tmp_path: Path) -
             "metadata": "1",
             "replicas": "4",
             "rounds": "5?",
-            "names": "6",
+            "names": "6?",
             "parts": "7",
             "words": "8.1",
         }

@@ -11,13 +11,12 @@ as the same object.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import orjson
-
 from petset.api.errors import FieldError, invalid
 from petset.api.meta import MutableObj, Obj
 from petset.api.patch import fieldset
 from petset.api.patch import managed_fields as typed
 from petset.api.patch.fieldset import Fields
+from petset.api.prune import prune
 
 APPLY, UPDATE = "Apply", "Update"
 UPDATERS_MAX = 10
@@ -95,9 +94,9 @@ class Forms(NamedTuple):
     default: Callable[[MutableObj], None] = _no_defaults
 
     def settled(self, obj: Obj) -> MutableObj:
-        """`obj` as it will be stored: a private copy with defaults, so that leaving out what is a
-        default anyway is no change."""
-        made: MutableObj = orjson.loads(orjson.dumps(obj))
+        """`obj` as it will be stored: a private copy with defaults and without what is empty, so
+        that leaving out what is a default anyway is no change."""
+        made = prune(self.schema, obj)
         self.default(made)
         return made
 

@@ -9,7 +9,7 @@ from petset.api.meta import MutableObj, Obj
 from petset.api.patch import apply as server_side
 from petset.api.patch import apply_check, managed
 from petset.api.patch.apply import Configuration, Order
-from petset.api.prune import copy, prune
+from petset.api.prune import prune
 from petset.api.resource import Resource
 from petset.apiserver import answer, authz, negotiate, ownership, write
 from petset.apiserver.call import Call
@@ -32,7 +32,8 @@ class Config:
 
     Attributes:
         sent: what the client sent.
-        wanted: what of it the request can write, with canonical values and the URL's name.
+        wanted: what of it the request can write, with canonical values and the URL's name; what
+            is empty is still in it, for it is owned.
         duplicates: fields that were sent twice.
     """
 
@@ -102,7 +103,7 @@ def _read(raw: bytes, schema: str, where: tuple[str, str, str, str], looks: bool
     if isinstance(meta, dict) and meta.get("managedFields") is not None:
         raise bad_request("metadata.managedFields must be nil")
     apply_check.check(sent, schema)
-    wanted = _about(prune(schema, sent), kind, where)
+    wanted = _about(prune(schema, sent, empty=True), kind, where)
     return Config(sent, server_side.configuration(schema, wanted), twice if looks else [])
 
 
@@ -145,7 +146,7 @@ def order(call: Call) -> Order:
 
 async def _create(call: Call, config: Config) -> write.Written:
     authz.check(call.identity, replace(call.route, verb="create"))
-    wanted = copy(config.wanted.obj)
+    wanted = prune(call.route.resource.schema, config.wanted.obj)
     meta = wanted["metadata"]
     if meta.get("uid"):
         why = (
