@@ -252,6 +252,52 @@ def test_containers_get_their_signal_and_time_to_end(one: Box) -> None:
     assert sorted(p.name for p in place.iterdir()) == ["other", "quick"]
 
 
+HOOKED = """
+apiVersion: v1
+kind: Pod
+metadata: {name: NAME, labels: {app: polite}}
+spec:
+  terminationGracePeriodSeconds: 600
+  initContainers:
+  - name: beside
+    image: nginx
+    restartPolicy: Always
+    command: [sh, -c, "trap 'echo beside >> /data/NAME; exit 0' TERM QUIT;
+      while :; do sleep 0.1; done"]
+    volumeMounts: [{name: data, mountPath: /data}]
+  containers:
+  - name: main
+    image: nginx
+    command: [sh, -c, "trap 'echo signal >> /data/NAME; exit 0' TERM QUIT;
+      echo begin >> /data/NAME; while :; do sleep 0.1; done"]
+    lifecycle:
+      preStop: {exec: {command: [sh, -c, "sleep HOOK; echo hook >> /data/NAME"]}}
+    volumeMounts: [{name: data, mountPath: /data}]
+  volumes: [{name: data, hostPath: {path: DATA}}]
+"""
+
+
+def test_down_runs_hooks_and_pods_go_on_afterwards(one: Box) -> None:
+    one.run("up")
+    place = one.directory / "data"
+    place.mkdir()
+    for name, hook in (("quick", "0.3"), ("endless", "300")):
+        text = HOOKED.replace("NAME", name).replace("HOOK", hook).replace("DATA", str(place))
+        (one.directory / f"{name}.yaml").write_text(text)
+        one.run("apply", "-f", str(one.directory / f"{name}.yaml"))
+    eventually(lambda: web_is_ready(one, 2), "both pods Ready", 90)
+    before = {name: pod["metadata"]["uid"] for name, pod in pods(one).items()}
+    said = one.run("down", "--timeout", "3").out
+    one.assert_gone()
+    assert "waiting for default/endless to end (up to 3 s)" in said
+    assert (place / "quick").read_text().split() == ["begin", "hook", "signal", "beside"]
+    assert (place / "endless").read_text().split()[:2] == ["begin", "signal"]
+    one.run("up")
+    eventually(lambda: (place / "quick").read_text().split()[-1] == "begin", "it goes on")
+    eventually(lambda: web_is_ready(one, 2), "both pods Ready again", 90)
+    assert {name: pod["metadata"]["uid"] for name, pod in pods(one).items()} == before
+
+
 def test_down_works_when_the_state_directory_is_gone(one: Box) -> None:
     one.run("up")
     start_web(one)

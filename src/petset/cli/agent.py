@@ -128,7 +128,7 @@ async def _run(where: paths.Paths, cluster: state.Cluster, node: str, ready_fd: 
 
 
 async def _keep(config: AgentConfig, client: Client, ready_fd: int, stop: asyncio.Event) -> None:
-    """Node, DNS and proxy over the same caches; SIGUSR1 ends the pods and then sets `stop`."""
+    """Node, DNS and proxy over the same caches; SIGUSR1 or 2 ends the pods and then sets `stop`."""
     clock, ids = SystemClock(), Ids()
     informers = Informers(client)
     images = ImageService(paths.images(), clock=clock)
@@ -152,18 +152,25 @@ async def _keep(config: AgentConfig, client: Client, ready_fd: int, stop: asynci
             group.create_task(collect.collect(images.store), name="images")
             group.create_task(informers.run(), name="informers")
             await agent.ready.wait()
-            group.create_task(_shut_down(agent, stop), name="shutdown")
+            group.create_task(_end_pods(agent, config.run_dir, stop), name="end of pods")
             process.tell(ready_fd, "ok")
             gc.collect()
             gc.freeze()
 
 
-async def _shut_down(agent: Agent, stop: asyncio.Event) -> None:
-    """Wait for SIGUSR1, end the node's pods with grace, and then the agent."""
-    asked = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, asked.set)
-    await asked.wait()
-    await agent.shut_down()
+async def _end_pods(agent: Agent, run_dir: Path, stop: asyncio.Event) -> None:
+    """Wait for a signal, end the node's pods with grace, and then the agent.
+
+    SIGUSR1 stops the node, SIGUSR2 the cluster: then its pods rest until it is started again, and
+    their containers have as many seconds to end as the file says.
+    """
+    asked: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        asyncio.get_running_loop().add_signal_handler(number, asked.put_nowait, number)
+    if await asked.get() == signal.SIGUSR1:
+        await agent.shut_down()
+    else:
+        await agent.rest(paths.read_rest(run_dir))
     stop.set()
 
 

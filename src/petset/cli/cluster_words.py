@@ -47,7 +47,7 @@ def _down_words(parser: Parser) -> None:
         type=seconds,
         default=10.0,
         metavar="S",
-        help="seconds that containers have to end by themselves before SIGKILL (default: 10)",
+        help="seconds that containers have at most to end before SIGKILL (default: 10)",
     )
 
 
@@ -189,10 +189,12 @@ CLUSTER = (
     Command(
         "down",
         "Stop a cluster: processes, containers, mounts, network. Its data stays.\n\n"
-        "Containers get their stop signal and --timeout to end. Needs root.",
+        "Containers get their preStop hooks, their stop signal, and the grace period of their pod\n"
+        "to end, but no longer than --timeout; all at once. Pods stay in the API and go on with\n"
+        "the next `petset up`. Needs root.",
         _down_words,
         _down,
-        "  petset down\n  petset down --name other --delete-data",
+        "  petset down\n  petset down --timeout 60\n  petset down --name other --delete-data",
     ),
     Command(
         "status",

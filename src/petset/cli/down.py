@@ -4,17 +4,28 @@ Works from the cluster's directories alone: pid files, records of pods, namespac
 """
 
 import contextlib
+import math
 import shutil
+import signal
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from petset.cli import checks, leftovers, paths, process, state
 from petset.cli.failure import Failure
 
+GRACE_S = 10.0
+"""How long containers have to end if nothing else is said."""
+
 _TRIES = 10
+_LATE_S = 1.0
+"""What takes longer is told of."""
+_AFTER_S = 3.0
+"""A stop signal is given some time even if the hook has used up all there was."""
 
 
 def run(
-    name: str, data_dir: Path | None, *, delete_data: bool, container_grace_s: float = 10.0
+    name: str, data_dir: Path | None, *, delete_data: bool, container_grace_s: float = GRACE_S
 ) -> None:
     """Stop cluster `name`; with `delete_data` forget it."""
     checks.root()
@@ -41,17 +52,47 @@ def stop(where: paths.Paths, name: str, *, container_grace_s: float = 0.0) -> No
     from petset.node.network import host
     from petset.node.runtime import teardown
 
+    nodes = nodes_of(where)
+    left_s = _rest(where, nodes, container_grace_s) if container_grace_s else 0.0
     processes = [p for f in where.run.glob("*.pid") if (p := process.read(f))]
     process.stop(processes)
-    nodes = nodes_of(where)
-    if container_grace_s:
-        teardown.stop_nodes([where.node_state(node) for node in nodes], container_grace_s)
+    if left_s:
+        teardown.stop_nodes([where.node_state(node) for node in nodes], left_s)
     for node in nodes:
         teardown.destroy_node(where.node_run(node), where.node_state(node))
     with state.lock("clusters"):
         if (index := _index(where)) is not None:
             host.remove(host.ClusterNetwork(name, index))
         _remove_run(where)
+
+
+def _rest(where: paths.Paths, nodes: Sequence[str], grace_s: float) -> float:
+    """Have the agents end all containers with their hooks; how long those without an agent have."""
+    began = time.monotonic()
+    agents: dict[process.Process, str] = {}
+    for node in nodes:
+        if agent := process.read(where.pid_file(f"agent-{node}")):
+            where.write_rest(node, math.ceil(grace_s))
+            agents[agent] = node
+    process.send(list(agents), signal.SIGUSR2)
+    late = set(agents) - set(process.ends(list(agents), min(_LATE_S, grace_s)))
+    if late:
+        _tell_late(where, [agents[agent] for agent in late], grace_s)
+        end = began + grace_s + _AFTER_S
+        for agent in process.ends(sorted(late, key=agents.__getitem__), end - time.monotonic()):
+            late.discard(agent)
+            took_s = time.monotonic() - began
+            print(f"  node {agents[agent]}: containers have ended ({took_s:.1f} s)", flush=True)
+    return 0.0 if late else max(began + grace_s - time.monotonic(), min(grace_s, _LATE_S))
+
+
+def _tell_late(where: paths.Paths, nodes: Sequence[str], grace_s: float) -> None:
+    from petset.node.runtime import teardown
+
+    pods = [pod for node in nodes for pod in teardown.living_pods(where.node_state(node))]
+    if pods:
+        shown = ", ".join(pods[:5]) + (f" and {len(pods) - 5} more" if len(pods) > 5 else "")
+        print(f"  waiting for {shown} to end (up to {grace_s:g} s)", flush=True)
 
 
 def _remove_run(where: paths.Paths) -> None:

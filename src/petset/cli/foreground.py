@@ -32,7 +32,7 @@ def run(where: paths.Paths, cluster: state.Cluster) -> None:
     except _EndError:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         with state.lock(f"cluster {cluster.name}"):
-            down.stop(where, cluster.name)
+            down.stop(where, cluster.name, container_grace_s=down.GRACE_S)
         print(f"Cluster {cluster.name} is stopped; its data stays in {where.state}.")
 
 

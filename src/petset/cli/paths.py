@@ -10,6 +10,9 @@ STATE_ENTRIES = frozenset(
 """All that petset keeps in a cluster's state directory."""
 
 
+_REST = "rest"
+
+
 def home() -> Path:
     """The state root of every cluster: $PETSET_HOME, else /var/lib/petset."""
     return Path(os.environ.get("PETSET_HOME") or "/var/lib/petset")
@@ -75,9 +78,18 @@ class Paths:
         """Run-time files of one node."""
         return self.run / "n" / node
 
+    def write_rest(self, node: str, seconds: int) -> None:
+        """Leave word for the agent how long containers have to end when the cluster stops."""
+        (self.node_run(node) / _REST).write_text(str(seconds))
+
     def pid_file(self, process: str) -> Path:
         """The pid file of `server` or of an agent (`agent-NODE`)."""
         return self.run / f"{process}.pid"
+
+
+def read_rest(node_run: Path) -> int:
+    """What `write_rest` left for the node with this run directory."""
+    return int((node_run / _REST).read_text())
 
 
 def of(name: str, data_dir: Path | None = None) -> Paths:

@@ -9,7 +9,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -195,6 +195,25 @@ def wait_gone(processes: Sequence[Process], timeout_s: float) -> list[Process]:
                 os.waitpid(process.pid, os.WNOHANG)
         left = [p for p in left if p.alive]
     return left
+
+
+def ends(processes: Sequence[Process], timeout_s: float) -> Iterator[Process]:
+    """Each of the processes as it ends, those that end within `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    waiting: dict[int, Process] = {}
+    try:
+        for process in processes:
+            try:
+                waiting[os.pidfd_open(process.pid)] = process
+            except ProcessLookupError:
+                yield process
+        while waiting and (rest := deadline - time.monotonic()) > 0:
+            for descriptor in select.select(list(waiting), [], [], rest)[0]:
+                os.close(descriptor)
+                yield waiting.pop(descriptor)
+    finally:
+        for descriptor in waiting:
+            os.close(descriptor)
 
 
 def await_go(go_fd: int) -> bool:

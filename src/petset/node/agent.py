@@ -104,6 +104,7 @@ class Agent:
         self._looking: set[str] = set()
         self._lock: IO[str] | None = None
         self._problem = ""
+        self._resting = False
         self.server = Server(self.runtime, self.pod, clock)
 
     @property
@@ -227,6 +228,16 @@ class Agent:
             await changed.wait()
             changed.clear()
 
+    async def rest(self, grace_s: int) -> None:
+        """Take no more pods and end every container, with its hook, in `grace_s` at most.
+
+        The API is told nothing: its pods go on with the next agent.
+        """
+        self._resting = True
+        async with asyncio.TaskGroup() as group:
+            for worker in self._workers.values():
+                group.create_task(worker.rest(grace_s), name=f"rest {worker.uid}")
+
     # -- pods -----------------------------------------------------------------------------------
 
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
@@ -244,6 +255,8 @@ class Agent:
 
     def _admit(self, pod: Obj) -> None:
         """Take a pod that is new here."""
+        if self._resting:
+            return
         ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
         if ended and not is_deleting(pod):
             return  # it ran its course under an agent whose records are gone

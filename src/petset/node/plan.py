@@ -178,6 +178,8 @@ def grace_of(seen: PodSeen) -> int:
 
 def plan(seen: PodSeen, now: float) -> Plan:
     """All that is safe to do now; `now` in seconds since the epoch."""
+    if seen.rest_s is not None:
+        return Plan(tuple(_rest(seen, seen.rest_s)))
     verdict = _deadline(seen, now)
     if verdict is not None:
         return Plan((Judge(verdict),))
@@ -256,6 +258,13 @@ def _end(seen: PodSeen) -> Iterator[Action]:
         yield Forget()
     elif is_deleting(seen.pod) and not seen.confirmed:
         yield Confirm()
+
+
+def _rest(seen: PodSeen, grace_s: int) -> Iterator[Action]:
+    """The containers end and the pod stays: the next agent goes on with it."""
+    if "start" in seen.busy:
+        yield AbortStart()
+    yield from _stops(seen, min(grace_s, grace_of(seen)))
 
 
 def _stops(seen: PodSeen, grace_s: int) -> Iterator[Stop]:

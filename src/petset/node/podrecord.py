@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from petset.api.meta import Obj
+from petset.api.meta import Obj, version_of
 from petset.node.seen import Verdict
 
 FILE = "pod.json"
@@ -21,6 +21,25 @@ class PodRecord:
     pod: Obj
     start_time: float
     verdict: Verdict | None = None
+
+
+def lasting(pod: Obj) -> tuple[object, object]:
+    """What of a pod's object a later agent must know."""
+    metadata = dict(pod.get("metadata") or {})
+    for key in ("resourceVersion", "managedFields"):
+        metadata.pop(key, None)
+    return metadata, pod.get("spec")
+
+
+def is_newer(new: Obj, old: Obj) -> bool:
+    """Whether `new` is the later state of a pod.
+
+    Versions of this server are numbers; where they are not, the last one told wins.
+    """
+    left, right = version_of(new), version_of(old)
+    if left.isdigit() and right.isdigit():
+        return int(left) > int(right)
+    return True
 
 
 def save(pod_dir: Path, record: PodRecord) -> None:

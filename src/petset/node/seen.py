@@ -103,6 +103,7 @@ class PodSeen:
         unsupported: what of the pod petset cannot do, named; nothing is started then.
         confirmed: whether the API was told that nothing of the pod is left.
         start_time: when this node took the pod, seconds since the epoch.
+        rest_s: set when the cluster stops: the seconds that containers have at most to end.
     """
 
     pod: Obj
@@ -116,6 +117,7 @@ class PodSeen:
     unsupported: str = ""
     start_time: float = 0.0
     confirmed: bool = False
+    rest_s: int | None = None
 
     def of(self, name: str) -> ContainerSeen:
         """What is seen of container `name`."""

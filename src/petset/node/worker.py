@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from petset.api import errors
-from petset.api.meta import Obj, is_deleting, name_of, namespace_of, uid_of, version_of
+from petset.api.meta import Obj, is_deleting, name_of, namespace_of, uid_of
 from petset.client.transport import TransportError
 from petset.node import admission, podrecord, podspec, security, starter, status, stopper
 from petset.node import plan as plans
@@ -53,6 +53,9 @@ class PodWorker:
         self._pauses: dict[str, int] = {}
         self._abort = asyncio.Event()
         self._wake = asyncio.Event()
+        self._rest_s: int | None = None
+        self._rests = asyncio.Event()
+        self._rests.set()
         self._done = False
         self._confirmed = False
         self._released = False
@@ -69,11 +72,11 @@ class PodWorker:
 
     def offer(self, pod: Obj) -> None:
         """Take a newer state of the pod's object."""
-        if not _is_newer(pod, self.pod):
+        if not podrecord.is_newer(pod, self.pod):
             return
         before = self.pod
         self.pod = pod
-        if _lasting(before) != _lasting(pod):
+        if podrecord.lasting(before) != podrecord.lasting(pod):
             self.save()
             self._stale_content = True
         self._wake.set()
@@ -116,12 +119,20 @@ class PodWorker:
         self._stale_content = True
         self._wake.set()
 
+    async def rest(self, grace_s: int) -> None:
+        """End the containers, start none again and tell nothing: the next agent goes on."""
+        self._rest_s = grace_s
+        self._publisher.pause()
+        self._wake.set()
+        await self._rests.wait()
+
     # -- the loop -------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Work until every trace of the pod is gone."""
         async with asyncio.TaskGroup() as group:
             self._group = group
+            self._rests.clear()
             self._prober = Prober(
                 self._tools.checker, group, changed=self._wake.set, say=self._unhealthy
             )
@@ -137,11 +148,14 @@ class PodWorker:
                 plan = plans.plan(seen, now)
                 for action in plan.actions:
                     self._execute(action)
+                if seen.rest_s is not None and not plan.actions and not self._busy:
+                    self._rests.set()
                 if self._exists and "confirm" not in self._busy:
                     told = status.make(seen, self._tools.host, now)
                     self._tell_pauses(told)
                     self._publisher.offer(self.pod, told)
                 await self._rest(plan.requeue_after_s)
+            self._rests.set()
             publishing.cancel()
             self._prober.end_all()
 
@@ -177,6 +191,7 @@ class PodWorker:
             unsupported=self._unsupported,
             confirmed=self._confirmed,
             start_time=self._start_time,
+            rest_s=self._rest_s,
         )
 
     def _leaving(self) -> bool:
@@ -481,19 +496,3 @@ class PodWorker:
         await self._tools.volumes.unmount(self.uid)  # also what an agent was mounting as it died
         await self._tools.runtime.forget(self.uid)  # last: the record tells where the logs are
         self._done = True
-
-
-def _lasting(pod: Obj) -> tuple[object, object]:
-    """What of a pod's object a later agent must know."""
-    metadata = dict(pod.get("metadata") or {})
-    for key in ("resourceVersion", "managedFields"):
-        metadata.pop(key, None)
-    return metadata, pod.get("spec")
-
-
-def _is_newer(new: Obj, old: Obj) -> bool:
-    """Versions of this server are numbers; where they are not, the last one told wins."""
-    left, right = version_of(new), version_of(old)
-    if left.isdigit() and right.isdigit():
-        return int(left) > int(right)
-    return True

@@ -368,3 +368,41 @@ def test_a_node_that_is_stopped_ends_its_pods_and_takes_no_more(tmp_path: Path) 
         assert (told["status"], told["message"]) == ("False", "node is shutting down")
 
     played(tmp_path, story)
+
+
+def test_pods_rest_while_the_cluster_is_stopped(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        await here.stop()
+        agent = await here.start()
+        here.scripts["c"] = Behaviour(stop_s=3.0)
+        await here.create("a", terminationGracePeriodSeconds=20)
+        before = await here.until(ready, "a")
+        resting = asyncio.ensure_future(agent.rest(10))
+        await asyncio.sleep(1)
+        assert here.running() == ["c"]
+        await here.create("b")
+        await asyncio.wait_for(resting, 5)
+        assert here.running() == []
+        await asyncio.sleep(60)
+        assert here.running() == []
+        assert (await here.pod("a") or {})["status"] == before["status"]
+        await here.stop()
+        await here.start()
+        await here.until(ready, "b")
+        after = await here.until(lambda pod: count(pod) == 1 and ready(pod), "a")
+        assert after["metadata"]["uid"] == before["metadata"]["uid"]
+
+    played(tmp_path, story)
+
+
+def test_who_does_not_end_in_time_is_killed_when_the_cluster_stops(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        await here.stop()
+        agent = await here.start()
+        here.scripts["c"] = Behaviour(stop_s=300.0)
+        await here.create(terminationGracePeriodSeconds=600)
+        await here.until(ready)
+        await asyncio.wait_for(agent.rest(5), 10)
+        assert here.running() == []
+
+    played(tmp_path, story)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from petset.api.meta import name_of, namespace_of
 from petset.node import kernel, podrecord, stopper
 from petset.node.runtime import cgroup, conmon, record
 
@@ -25,11 +26,18 @@ def is_running(state_dir: Path) -> bool:
     return any(kept.is_alive() for kept in _records(state_dir))
 
 
+def living_pods(state_dir: Path) -> list[str]:
+    """Namespace and name, as in `default/web-0`, of each pod of which a container lives."""
+    uids = {kept.run.pod_uid for kept in _records(state_dir) if kept.is_alive()}
+    known = [podrecord.load(state_dir / "pods" / uid) for uid in uids]
+    return sorted(f"{namespace_of(found.pod)}/{name_of(found.pod)}" for found in known if found)
+
+
 def stop_nodes(state_dirs: Sequence[Path], grace_s: float) -> None:
     """Ask every container to end by its own stop signal, and wait up to `grace_s` for all of them.
 
-    No agent may run: it would start them again. preStop hooks are not run; a pod's own grace
-    period only shortens the wait. What is left over is for `kill_node`.
+    No agent may run: it would start them again. preStop hooks are the agent's to run, not done
+    here. A pod's own grace period only shortens the wait. What is left over is for `kill_node`.
     """
     end = time.monotonic() + grace_s
     asked = [order for directory in state_dirs for order in _stop_orders(directory)]
