@@ -32,6 +32,7 @@ from petset.store.types import Event, StoreError
 from petset.testing.disk import Disk, Spindle
 from petset.testing.fakepod import Script
 from petset.testing.faults import FaultyDriver
+from petset.testing.narrow import NarrowInformers
 from petset.testing.wire import Asked, Server, Wire
 from petset.testing.world import CONTROL, World, node_identity
 
@@ -63,6 +64,7 @@ class BreakableWorld(World):
         disk: where the store is kept.
         disk_s: longest time that the disk takes for each half of a commit.
         history_bytes: of history that watches can resume from; little of it makes 410s frequent.
+        followed: resources that controllers and scheduler ask for, None: all. See `unfollowed`.
 
     Attributes:
         wires: the connections of each process, by its name.
@@ -77,6 +79,7 @@ class BreakableWorld(World):
         disk: Disk | None = None,
         disk_s: float = 0.001,
         history_bytes: int = HISTORY_BYTES_MAX,
+        followed: frozenset[str] | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
@@ -85,6 +88,7 @@ class BreakableWorld(World):
         self.driver = FaultyDriver(self.disk)
         self.disk_s = disk_s
         self.history_bytes = history_bytes
+        self.followed = followed
         self.wires: dict[str, Wire] = {}
         self.asked: list[Callable[[Asked], None]] = []
         self.losses: list[str] = []
@@ -263,7 +267,10 @@ class BreakableWorld(World):
     async def _control(self) -> None:
         """Each controller has a client of its own, so that it is known who asks for what."""
         wire = self.wires[CONTROL_WIRE]
-        informers = self.informers = Informers(wire.client(CONTROL, "informers"))
+        asking = wire.client(CONTROL, "informers")
+        informers = self.informers = (
+            Informers(asking) if self.followed is None else NarrowInformers(asking, self.followed)
+        )
         contexts = {
             name: self._context(informers, wire.client(CONTROL, name))
             for name in (*(n for n, _ in self._controllers), "scheduler")
@@ -275,6 +282,13 @@ class BreakableWorld(World):
             for manager in managers:
                 group.create_task(manager.run(informers=False))
             group.create_task(scheduler.run(), name="scheduler")
+
+    def unfollowed(self) -> set[str]:
+        """Resources with objects that controllers do not hear of: there must be none."""
+        if self.followed is None:
+            return set()
+        there = {item.key.partition("/")[0] for item in self.store.list("").items}
+        return there - self.followed - {"events"}
 
     def _script_of(self, pod: Obj) -> Script:
         return self.script_by(pod) or super()._script_of(pod)
