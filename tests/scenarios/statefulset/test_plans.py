@@ -17,11 +17,11 @@ A case is a list of short states, each planned on its own. `GOLDEN=1` rewrites t
       size: 2Gi                         of the claim template
       messages: true                    show the messages of the conditions
 
-Words of pods: pending running ready fresh (ready just now) failed succeeded going, old bad
-(revision), gone-labels, orphan, renamed, nostorage, image crash nonode (why it is not Ready), late
-(not Ready for 1000 s), primary. Words of claims: set-owner pod-owner stale-owner earlier-set
-foreign going none 1Gi (its size) 1Gi>2Gi (it grows) fixed (its class does not let it grow)
-labelled; a pod's claim is there when nothing is said.
+Words of pods: pending running probing (its probe fails) ready fresh (ready just now) failed
+succeeded going, old bad (revision), gone-labels, orphan, renamed, nostorage, image crash nonode
+(why it is not Ready), late (not Ready for 1000 s), primary. Words of claims: set-owner pod-owner
+stale-owner earlier-set foreign going none 1Gi (its size) 1Gi>2Gi (it grows) fixed (its class does
+not let it grow) labelled; a pod's claim is there when nothing is said.
 """
 
 import os
@@ -149,6 +149,9 @@ def pod_status(words: list[str]) -> MutableObj:
     elif "nonode" in words:
         reason = {"status": "False", "reason": "Unschedulable"}
         status["conditions"] = [{"type": "PodScheduled", **reason}]
+    if "probing" in words:
+        state = {"name": "nginx", "state": {"running": {}}, "ready": False, "started": True}
+        status["containerStatuses"] = [state]
     waiting = {"image": "ErrImagePull", "crash": "CrashLoopBackOff"}
     for word in words:
         if word in waiting:

@@ -141,10 +141,15 @@ def _progressing(world: World, goal: Goal) -> Obj:
         message = f"all of {spec.replicas} replicas have revision {revision}"
         return _condition(PROGRESSING, "True", COMPLETE, message)
     if spec.strategy == "OnDelete" and goal.grown:
-        message = f"{goal.stale} of {spec.replicas} pods have an older revision until deleted"
+        message = (
+            f"{goal.stale} of {spec.replicas} pods have an older revision until they are deleted"
+        )
         return _condition(PROGRESSING, "True", BY_HAND, message)
     if goal.is_reached:
-        message = f"{goal.done} pods have revision {revision}, {goal.stale} below the partition not"
+        message = (
+            f"{goal.done} of {goal.wanted} pods from the partition up have revision {revision}, "
+            f"{goal.stale} below it keep an older one"
+        )
         return _condition(PROGRESSING, "True", PARTITIONED, message)
     if (late := heal.late(world)) is not None:
         message = f"revision {revision} has missed its progress deadline: {late.message}"
@@ -180,8 +185,10 @@ def _blocking(world: World, goal: Goal) -> Trouble | None:
     for seen in world.troubles:
         if seen is None:
             continue
-        if seen.hopeless or trouble.is_late(seen, deadline_s, world.now):
+        if seen.hopeless:
             return seen
+        if trouble.is_late(seen, deadline_s, world.now):
+            return trouble.overdue(seen)
     return None
 
 

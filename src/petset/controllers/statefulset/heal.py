@@ -98,7 +98,7 @@ def late(world: World) -> Trouble | None:
             continue
         overdue = trouble.is_late(seen, world.spec.options.deadline_s, world.now)
         if overdue and identity.revision_of(pod) == update:
-            return seen
+            return trouble.overdue(seen)
     return None
 
 

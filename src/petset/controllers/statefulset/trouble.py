@@ -5,7 +5,7 @@ is not written again while nothing changes.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from petset.api import meta
 from petset.api.meta import Obj
@@ -14,6 +14,7 @@ from petset.reconcile import podtemplate
 NOT_READY = "PodNotReady"
 TERMINATING = "PodTerminating"
 UNSCHEDULABLE = "Unschedulable"
+UNCLAIMED = "WaitingForClaims"
 CRASHING = "CrashLoopBackOff"
 FAILING = "PodFailing"
 OVERDUE_S = 60.0
@@ -43,12 +44,15 @@ class Trouble:
         message: names the pod.
         hopeless: it says of itself that it will not get Ready as it is.
         since: when it ceased to be Ready (or was made, or was to be gone); None when not known.
+        detail: more words, for when it takes too long (`overdue`); every pod that starts has them
+            for a moment.
     """
 
     reason: str
     message: str
     hopeless: bool
     since: float | None
+    detail: str = ""
 
 
 def of_pod(pod: Obj) -> Trouble | None:
@@ -60,8 +64,14 @@ def of_pod(pod: Obj) -> Trouble | None:
     if podtemplate.is_running_and_ready(pod):
         return None
     reason, why = _why(pod)
-    hopeless = reason != NOT_READY and not podtemplate.is_finished(pod)
-    return Trouble(reason, f"Pod {name} {why}", hopeless, _since(pod))
+    hopeless = reason not in (NOT_READY, UNCLAIMED) and not podtemplate.is_finished(pod)
+    detail = _unready(pod) if reason == NOT_READY else ""
+    return Trouble(reason, f"Pod {name} {why}", hopeless, _since(pod), detail)
+
+
+def overdue(trouble: Trouble) -> Trouble:
+    """The trouble in all its words."""
+    return replace(trouble, message=trouble.message + trouble.detail, detail="")
 
 
 def is_late(trouble: Trouble, deadline_s: float, now: float) -> bool:
@@ -87,6 +97,8 @@ def _why(pod: Obj) -> tuple[str, str]:
         return f"Pod{podtemplate.phase_of(pod)}", "has ended"
     scheduled = meta.condition_of(pod, "PodScheduled")
     if scheduled is not None and scheduled.get("reason") == UNSCHEDULABLE:
+        if "persistentvolumeclaim" in (scheduled.get("message") or "").lower():
+            return UNCLAIMED, "waits for its claims"  # as each one does until they are bound
         return UNSCHEDULABLE, "fits on no node"
     status = pod.get("status") or {}
     for field in ("initContainerStatuses", "containerStatuses"):
@@ -94,6 +106,15 @@ def _why(pod: Obj) -> tuple[str, str]:
             if reason := _reason_of(container):
                 return reason, f"is not Ready: container {container.get('name')}: {reason}"
     return NOT_READY, "is not Ready"
+
+
+def _unready(pod: Obj) -> str:
+    """Which container runs and is not ready."""
+    for container in (pod.get("status") or {}).get("containerStatuses") or ():
+        if "running" in (container.get("state") or {}) and not container.get("ready"):
+            probe = "startup" if container.get("started") is False else "readiness"
+            return f": container {container.get('name')} runs, its {probe} probe does not succeed"
+    return ""
 
 
 def _reason_of(container: Obj) -> str:

@@ -32,6 +32,8 @@ def ready(status: str, ago: float) -> dict[str, Any]:
 
 ENDED, WELL = {"terminated": {"exitCode": 1}}, {"terminated": {"exitCode": 0}}
 UNFIT = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 ..."}
+UNBOUND = {**UNFIT, "message": "0/3 ...: pod has unbound immediate PersistentVolumeClaims."}
+GOING = {**UNFIT, "message": '0/3 ...: persistentvolumeclaim "data-web-0" is being deleted.'}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,8 @@ UNFIT = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "
         (container({"running": {}}, lastState=WELL), "PodNotReady", False),
         (container({"running": {}}, lastState=ENDED, ready=True), "PodNotReady", False),
         ({"conditions": [UNFIT]}, "Unschedulable", True),
+        ({"conditions": [UNBOUND]}, "WaitingForClaims", False),
+        ({"conditions": [GOING]}, "WaitingForClaims", False),
         ({}, "PodNotReady", False),
     ],
 )
@@ -65,6 +69,18 @@ def test_what_fails_to_start_an_init_container_is_told() -> None:
     seen = trouble.of_pod(pod("Pending", **status))
     assert seen is not None
     assert seen.message == "Pod web-0 is not Ready: container init: CrashLoopBackOff"
+
+
+@pytest.mark.parametrize(("started", "probe"), [(False, "startup"), (True, "readiness")])
+def test_a_probe_that_does_not_succeed_is_told_when_that_takes_too_long(
+    started: bool, probe: str
+) -> None:
+    seen = trouble.of_pod(pod(**container({"running": {}}, ready=False, started=started)))
+    assert seen is not None
+    assert seen.message == "Pod web-0 is not Ready"
+    told = f"Pod web-0 is not Ready: container db runs, its {probe} probe does not succeed"
+    assert trouble.overdue(seen).message == told
+    assert trouble.overdue(trouble.overdue(seen)).message == told
 
 
 def test_a_ready_pod_has_none_and_an_ended_one_is_replaced_anyway() -> None:
