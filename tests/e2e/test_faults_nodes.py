@@ -59,6 +59,8 @@ def test_killed_node_that_comes_back_has_the_same_pods(cluster: Cluster) -> None
         assert after[name]["metadata"]["uid"] == before[name]["metadata"]["uid"]
         assert after[name]["spec"]["nodeName"] == before[name]["spec"]["nodeName"]
     assert starts(cluster, "db-1") == 2
+    told = cluster.kubectl("events", "--for", "pod/db-1")
+    assert "SandboxChanged" in told, "a node that lost its power makes its sandboxes anew"
     faults.delete_all(cluster)
     faults.expect_no_traces(cluster)
 

@@ -47,11 +47,15 @@ def add(name: str, node: str) -> None:
 
 
 def kill(name: str, node: str) -> None:
-    """Kill a node's agent and containers at once; its Node object stays and turns NotReady."""
+    """Kill a node's agent and containers at once and take its namespaces and mounts, as a power
+    failure does; its Node object stays and turns NotReady."""
     checks.machine()
     with state.lock(f"cluster {state.check_name(name)}"):
         where, cluster = _cluster(name)
         lose(where, _known(cluster, node))
+        from petset.node.runtime import teardown
+
+        teardown.destroy_node(where.node_run(node), where.node_state(node))
     print(f"Node {node} is lost: its agent and containers are dead.")
     print(f"  petset node remove {node} --name {name}   gives its pods to other nodes")
     print(f"  petset up --name {name}                   brings it back")
