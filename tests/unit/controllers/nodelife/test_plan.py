@@ -350,3 +350,5 @@ def test_of_the_finished_the_evicted_and_then_the_oldest_go_first() -> None:
     pods = [done("old", 1), done("new", 3), done("evicted", 4, "Evicted"), pod("running")]
     made = flat(plan(ObservedFinished(pods, kept=1), NOW))
     assert [a.name for a in made] == ["evicted", "old"]
+    for kept in (3, 4):
+        assert plan(ObservedFinished(pods, kept=kept), NOW) == Plan()
