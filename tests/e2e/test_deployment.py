@@ -57,7 +57,7 @@ def test_an_image_that_is_not_there_stops_a_roll_out_which_is_then_undone(cluste
     cluster.kubectl("rollout", "status", "deploy/web", "--timeout=60s")
     cluster.kubectl("wait", "--for=condition=Ready", "pod/visitor", "--timeout=60s")
     before = set(cluster.ready("web"))
-    cluster.kubectl("set", "image", "deploy/web", "nginx=localhost/petset-has-no-such-image:1")
+    cluster.kubectl("set", "image", "deploy/web", "nginx=nginx:broken")
     failed = cluster.kubectl("rollout", "status", "deploy/web", "--timeout=60s", check=False)
     assert "exceeded its progress deadline" in failed
     kept = set(cluster.ready("web"))

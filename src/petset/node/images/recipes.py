@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from petset.node.images import tags
 from petset.node.images.manifest import Config
 from petset.node.images.reference import Reference
 
@@ -123,9 +124,12 @@ def newer(name: str, labels: Mapping[str, str]) -> Recipe | None:
 
 
 def standing_in(ref: Reference) -> Recipe | None:
-    """The shipped recipe that may stand in for `ref`; never for a digest."""
-    if ref.digest:
-        return None
+    """The shipped recipe that may stand in for `ref`: for tags of releases, never for a digest."""
+    return named(ref) if not ref.digest and tags.is_release(ref.tag) else None
+
+
+def named(ref: Reference) -> Recipe | None:
+    """The shipped recipe for images of that name, of whatever tag."""
     for name in names():
         recipe = load(name)
         if ref.name in recipe.names:

@@ -223,7 +223,7 @@ class ImageService:
             return record
         recipe = recipes.standing_in(parsed)
         if recipe is None:
-            raise Failure("failed", f"{silent}, and petset has no recipe for {parsed.name}")
+            raise Failure("failed", f"{silent}, and {_unmade(parsed)}")
         record = record or self._built_before(recipe)
         if record is not None:
             record = await self._renewed(record, ref, tell)
@@ -289,6 +289,19 @@ class ImageService:
         if record is None:
             raise Failure("failed", "the image was removed while it was made")
         return record
+
+
+def _unmade(parsed: Reference) -> str:
+    """Why no recipe serves for an image."""
+    recipe = recipes.named(parsed)
+    if recipe is None:
+        return f"petset has no recipe for {parsed.name}"
+    if parsed.digest:
+        return "petset has no image of that digest"
+    return (
+        f"recipe {recipe.name} stands in for tags of releases only: "
+        f"{parsed}: not found: manifest unknown"
+    )
 
 
 def _hear(task: "asyncio.Task[Any]") -> None:

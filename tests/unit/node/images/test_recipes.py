@@ -4,7 +4,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from petset.node.images import recipes, reference
+from petset.node.images import recipes, reference, tags
 from petset.node.images.recipes import RecipeError
 
 SHIPPED = ["busybox", "mariadb", "nginx", "postgres", "python", "redis"]
@@ -45,11 +45,30 @@ def test_entry_points_are_sound_shell(path: Path) -> None:
         ("quay.io/nginx", None),
         ("someone/nginx", None),
         ("nginx@sha256:" + "a" * 64, None),
+        ("nginx:1.27@sha256:" + "a" * 64, None),
+        ("nginx:broken", None),
     ],
 )
 def test_recipes_stand_in_for_their_names_only(ref: str, name: str | None) -> None:
     recipe = recipes.standing_in(reference.parse(ref))
     assert (recipe.name if recipe else None) == name
+
+
+RELEASES = """
+    latest stable mainline alpine 2 1.27 1.27.3 v1.27 16-alpine 1.27.3-alpine3.20-slim stable-perl
+    mainline-otel 3.13-slim-bookworm 3.14.0rc1-trixie 3.14-rc 11.4.2-noble lts-ubi9 11-jammy
+    1.36.1-musl uclibc glibc 1.29-4 7.4-bookworm 7.2.4-32bit 15.8-bullseye 8.0_2
+    16.4-debian-12-r3 3.12-alpine-amd64
+"""
+OTHERS = "broken 1.27-broken does-not-exist nope brokn lastest 1.27-alpin v wrong_tag"
+
+
+def test_tags_of_releases_are_known() -> None:
+    assert [tag for tag in RELEASES.split() if not tags.is_release(tag)] == []
+
+
+def test_other_tags_are_not() -> None:
+    assert [tag for tag in OTHERS.split() if tags.is_release(tag)] == []
 
 
 def test_the_fingerprint_covers_the_files(tmp_path: Path) -> None:

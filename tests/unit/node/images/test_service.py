@@ -188,6 +188,16 @@ async def test_without_a_recipe_silence_is_an_error(desk: Desk) -> None:
         assert "docker.io could not be reached (no route), and petset has no" in error.message
 
 
+async def test_recipes_do_not_stand_in_for_tags_that_no_release_has(desk: Desk) -> None:
+    desk.run.silent = "no route"
+    await desk.ensure("nginx:1.27")
+    error = await desk.refused("nginx:broken")
+    assert error.reason == "ErrImagePull"
+    assert error.message.endswith("docker.io/library/nginx:broken: not found: manifest unknown")
+    assert desk.told()[-1] == ("Failed", f'Failed to pull image "nginx:broken": {error.message}')
+    assert desk.service.local("nginx:broken") is None
+
+
 async def test_silence_is_remembered_for_a_while(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "images", unreachable_s=1000)
     desk.run.silent = "no route"
