@@ -15,8 +15,9 @@ from petset.apiserver.negotiate import PROTOBUF
 
 HEADERS = (("Content-Type", PROTOBUF),)
 WATCH_HEADERS = (("Content-Type", f"{PROTOBUF};stream=watch"),)
-KEPT_BYTES_MAX = 16 * 1024 * 1024
-"""Total size of the cached messages, in bytes."""
+KEPT_BYTES_MAX = 32 * 1024 * 1024
+"""Total size of the cached messages and of the JSON that they were made from, in bytes. The JSON
+costs nothing extra for as long as the store keeps it as well."""
 _LENGTH_BYTES = 4
 
 Part = tuple[bytes, bytes]
@@ -40,11 +41,14 @@ class Messages:
         return found
 
     def _keep(self, value: bytes, part: Part) -> None:
+        size = len(value) + len(part[1])
+        if size > self._bytes_max:
+            return
         self._kept[value] = part
-        self._bytes += len(part[1])
+        self._bytes += size
         while self._bytes > self._bytes_max:
             oldest = next(iter(self._kept))
-            self._bytes -= len(self._kept.pop(oldest)[1])
+            self._bytes -= len(oldest) + len(self._kept.pop(oldest)[1])
 
 
 _MESSAGES = Messages()

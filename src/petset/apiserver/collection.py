@@ -21,8 +21,10 @@ SLICE = 100
 """Objects decoded per turn of the event loop."""
 PIECE_BYTES = 64 * 1024
 """Stored objects are joined to pieces of this size."""
-PACKED_AT_ONCE = 2
-"""Pieces compressed per turn of the event loop."""
+PACKED_AT_ONCE_BYTES = 2 * PIECE_BYTES
+"""How much is compressed per turn of the event loop, roughly."""
+_BEFORE, _AFTER = b'{\n  "": [', b"\n  ]\n}"
+"""What stands around the items of a list that is indented alone."""
 _GZIP = 31
 """Window bits that make zlib write gzip's format."""
 
@@ -141,23 +143,43 @@ async def _around(head: bytes, slices: AsyncIterator[bytes]) -> list[bytes]:
 async def _answer(
     call: Call, pieces: list[bytes], headers: Headers = answer.JSON_HEADERS
 ) -> Response:
-    request = call.request
-    size = sum(map(len, pieces))
-    if call.format.media != PROTOBUF:
-        indent = wants_indent(request.param("pretty"), call.agent)
-        if call.format.media == YAML or indent or size <= answer.GZIP_MIN_BYTES:
+    request, media = call.request, call.format.media
+    large = sum(map(len, pieces)) > answer.GZIP_MIN_BYTES
+    if media != PROTOBUF:
+        if not large:
             return answer.encoded(call, b"".join(pieces), 200)
-    large = size > answer.GZIP_MIN_BYTES
+        if media == YAML or wants_indent(request.param("pretty"), call.agent):
+            pieces = await _indented(pieces)
+            headers = answer.YAML_HEADERS if media == YAML else headers
     if large and accepts_gzip(request.headers.get("accept-encoding", "")):
         return Response(200, (*headers, *answer.GZIP_HEADERS), await _packed(pieces))
     return Response(200, headers, pieces if large else b"".join(pieces))
 
 
+async def _indented(pieces: Sequence[bytes]) -> list[bytes]:
+    """The same JSON with line breaks. Pieces are as `spliced` and `_around` make them: what comes
+    before the items, items and commas by turns, and what comes after.
+    """
+    first, *between, last = pieces
+    head = orjson.loads(first + last)
+    if not between:
+        return [orjson.dumps(head, option=orjson.OPT_INDENT_2), b"\n"]
+    member, _ = head.popitem()
+    found = [orjson.dumps(head, option=orjson.OPT_INDENT_2)[:-2], f',\n  "{member}": ['.encode()]
+    for piece in between[::2]:
+        text = orjson.dumps({"": orjson.loads(b"[%b]" % piece)}, option=orjson.OPT_INDENT_2)
+        found += (text[len(_BEFORE) : -len(_AFTER)], b",")
+        await asyncio.sleep(0)
+    return [*found[:-1], b"%b\n" % _AFTER]
+
+
 async def _packed(pieces: Sequence[bytes]) -> bytes:
     packer = zlib.compressobj(1, wbits=_GZIP)
-    packed = []
-    for index, piece in enumerate(pieces):
+    packed, size = [], 0
+    for piece in pieces:
         packed.append(packer.compress(piece))
-        if index % (2 * PACKED_AT_ONCE) == 0:  # every other piece is only a comma
+        size += len(piece)
+        if size >= PACKED_AT_ONCE_BYTES:
+            size = 0
             await asyncio.sleep(0)
     return b"".join((*packed, packer.flush()))

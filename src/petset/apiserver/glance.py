@@ -11,10 +11,11 @@ gets None and takes the ordinary path.
 import time
 from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 from petset.api import deprecated
 from petset.api.errors import StatusError
-from petset.apiserver import authn, authz, handlers, negotiate
+from petset.apiserver import authn, authz, binary, handlers, negotiate
 from petset.apiserver.answer import GZIP_MIN_BYTES, JSON_HEADERS
 from petset.apiserver.metrics import Metrics
 from petset.apiserver.route import NotFoundPathError, Route, resolve
@@ -26,6 +27,7 @@ Dress = Callable[[Headers], Headers]
 """Adds to an answer's headers what every answer has."""
 
 PATHS_MAX = 1024
+PACKED = negotiate.Format(negotiate.PROTOBUF)
 
 
 class Glance:
@@ -40,21 +42,24 @@ class Glance:
         """The object that `request` asks for, or None for the ordinary path."""
         started = time.perf_counter()
         found = _target(request.path)
-        identity = plain_reader(request)
-        if found is None or identity is None or request.query:
+        reader = _reader(request)
+        if found is None or reader is None or request.query:
             return None
         route, key = found
         item = self._store.get(key)
         if item is None or len(item.value) > GZIP_MIN_BYTES:
             return None
         try:
-            authz.check(identity, route)
+            authz.check(reader.identity, route)
         except StatusError:
             return None
+        body, headers = item.value, JSON_HEADERS
+        if reader.packed:
+            body, headers = binary.body(body), binary.HEADERS
         resource = route.resource
         took_s = time.perf_counter() - started
         self._metrics.count(route.verb, resource.group, resource.plural, 200, took_s)
-        return Response(200, self._dress(JSON_HEADERS), item.value)
+        return Response(200, self._dress(headers), body)
 
 
 @lru_cache(maxsize=PATHS_MAX)
@@ -70,24 +75,39 @@ def _target(path: str) -> tuple[Route, str] | None:
     return (route, route.key) if plain else None
 
 
+class Reader(NamedTuple):
+    """Who reads objects as they are stored, in JSON or `packed` as protobuf."""
+
+    identity: Identity
+    packed: bool
+
+
 def plain_reader(request: Request) -> Identity | None:
     """The identity, if it is known and the client wants JSON exactly as stored."""
+    reader = _reader(request)
+    return None if reader is None or reader.packed else reader.identity
+
+
+def _reader(request: Request) -> Reader | None:
     notes = request.notes
     if notes is None:
         return None
     if "reader" not in notes:
         notes["reader"] = _find_reader(request)
     reader = notes["reader"]
-    return reader if isinstance(reader, Identity) else None
+    return reader if isinstance(reader, Reader) else None
 
 
-def _find_reader(request: Request) -> Identity | None:
+def _find_reader(request: Request) -> Reader | None:
     headers = request.headers
     try:
         identity = authn.identify(request)
         form = negotiate.choose(headers.get("accept", ""), negotiate.OBJECT)
     except StatusError:
         return None
-    if form != negotiate.PLAIN or negotiate.wants_indent("", headers.get("user-agent", "")):
+    if identity is None or form not in (negotiate.PLAIN, PACKED):
         return None
-    return identity
+    packed = form == PACKED
+    if not packed and negotiate.wants_indent("", headers.get("user-agent", "")):
+        return None
+    return Reader(identity, packed)

@@ -12,6 +12,8 @@ PROTOBUF = "application/vnd.kubernetes.protobuf"
 MADE = (JSON, YAML, PROTOBUF)
 META_GROUP = "meta.k8s.io"
 PLAIN_ACCEPTS = frozenset({"", "*/*", JSON, "application/json, */*", "application/json,*/*"})
+KEPT_MAX_CHARS = 512
+"""Accept headers up to this length are remembered; no known client sends a longer one."""
 INDENTING_AGENTS = ("curl", "Wget", "Mozilla/5.0")
 
 _QUALITY = re.compile(r"0(\.[0-9]*)?|1(\.0*)?")
@@ -74,7 +76,6 @@ def _clause(text: str) -> Clause:
     return Clause(media.lower(), tuple(params), quality)
 
 
-@lru_cache(maxsize=512)
 def choose(accept: str, shape: str) -> Format:
     """The form of answer for an endpoint of `shape` (OBJECT, LIST, WATCH, OTHER).
 
@@ -82,11 +83,18 @@ def choose(accept: str, shape: str) -> Format:
     """
     if accept in PLAIN_ACCEPTS:
         return PLAIN
+    return _choose(accept, shape) if len(accept) > KEPT_MAX_CHARS else _kept(accept, shape)
+
+
+def _choose(accept: str, shape: str) -> Format:
     for clause in parse_accept(accept):
         found = _meet(clause, shape)
         if found is not None:
             return found
     raise not_acceptable(MADE)
+
+
+_kept = lru_cache(maxsize=512)(_choose)
 
 
 def _meet(clause: Clause, shape: str) -> Format | None:

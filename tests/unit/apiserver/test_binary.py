@@ -233,11 +233,22 @@ def test_every_status_can_be_told() -> None:
 
 
 def test_messages_are_remembered_up_to_a_bound() -> None:
-    messages = Messages(bytes_max=200)
     values = [orjson.dumps(configmap(f"a{n}")) for n in range(20)]
+    sizes = [len(value) + len(Messages().of(value)[1]) for value in values]
+    messages = Messages(bytes_max=sum(sizes[-3:]))
     first = messages.of(values[0])
     assert messages.of(bytes(bytearray(values[0]))) is first
     parts = [messages.of(value) for value in values]
-    assert messages.of(values[-1]) is parts[-1]
+    for value, part in zip(values[-3:], parts[-3:], strict=True):
+        assert messages.of(value) is part
+    assert messages.of(values[-4]) is not parts[-4]
     assert messages.of(values[0]) is not first
     assert messages.of(values[0]) == first
+
+
+def test_what_is_larger_than_the_bound_drives_nothing_out() -> None:
+    small, large = (orjson.dumps(configmap("a", {"k": "v" * n})) for n in (1, 2000))
+    messages = Messages(bytes_max=1000)
+    kept = messages.of(small)
+    assert messages.of(large) is not messages.of(large)
+    assert messages.of(small) is kept

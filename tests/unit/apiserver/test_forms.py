@@ -24,6 +24,9 @@ AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 BIG = "x" * 1000
 
 
+AS_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+
+
 @dataclass
 class Wire:
     """A server behind its front."""
@@ -249,3 +252,31 @@ async def test_methods_that_nothing_has_are_not_allowed(method: str) -> None:
     async with wired() as wire:
         answer = await wire.ask(method, PODS)
         assert (answer.status, orjson.loads(answer.body)["reason"]) == (405, "MethodNotAllowed")
+
+
+@pytest.mark.parametrize("accept", ["application/json", AS_TABLE, "application/yaml"])
+async def test_large_lists_are_indented_in_slices(accept: str) -> None:
+    async with serving() as server:
+        for number in range(150):
+            await server.make(MAPS, configmap(f"m{number}", {"k": '"] \n{' * 300}))
+        target = f"{MAPS}?includeObject=Object"
+        plain = await server.get(target, accept=accept.replace("yaml", "json"))
+        turns, done = 0, False
+
+        async def count() -> None:
+            nonlocal turns
+            while not done:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        target += "&pretty=true"
+        answer = await server.get(target, accept=accept)
+        packed = await server.get(target, accept=accept, accept_encoding="gzip")
+        done = True
+        await counting
+        whole = orjson.dumps(orjson.loads(plain.raw), option=orjson.OPT_INDENT_2) + b"\n"
+        assert answer.raw == whole
+        assert answer.header("Content-Type") == [accept.partition(";")[0]]
+        assert gzip.decompress(packed.raw) == whole
+        assert turns > len(whole) // 200_000

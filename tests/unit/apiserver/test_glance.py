@@ -14,6 +14,8 @@ KUBECTL = {
 }
 ROOT = PeerCertificate("kubernetes-admin", ("system:masters",))
 TABLE = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}
+PACKED = {"accept": "application/vnd.kubernetes.protobuf, application/json"}
+PARTIAL = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 AT_ONCE: list[tuple[str, Mapping[str, str]]] = [
     (f"{MAPS}/a", {}),
     (f"{MAPS}/a", KUBECTL),
@@ -22,6 +24,9 @@ AT_ONCE: list[tuple[str, Mapping[str, str]]] = [
     (f"{PODS}/p", KUBECTL),
     ("/api/v1/nodes/n1", KUBECTL),
     ("/api/v1/namespaces/default", KUBECTL),
+    (f"{MAPS}/a", PACKED),
+    (f"{PODS}/p", PACKED),
+    ("/api/v1/nodes/n1", {**PACKED, "user-agent": "curl/8.0"}),
 ]
 LATER: list[tuple[str, Mapping[str, str]]] = [
     (f"{MAPS}/b", KUBECTL),
@@ -39,7 +44,9 @@ LATER: list[tuple[str, Mapping[str, str]]] = [
     (f"{MAPS}/a", TABLE),
     (f"{MAPS}/a", {"accept": "application/yaml"}),
     (f"{MAPS}/a", {"accept": "text/html"}),
-    (f"{PODS}/p", {"accept": "application/vnd.kubernetes.protobuf, application/json"}),
+    (f"{MAPS}/large", PACKED),
+    (f"{MAPS}/b", PACKED),
+    (f"{MAPS}/a", {"accept": f"{PARTIAL}, application/json"}),
     (f"{MAPS}/a", {"user-agent": "curl/8.0"}),
     (f"{MAPS}/a", {"impersonate-user": "system:anonymous"}),
     (f"{MAPS}/a", {"impersonate-group": "x"}),

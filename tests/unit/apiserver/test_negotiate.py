@@ -34,6 +34,17 @@ def test_the_first_clause_that_can_be_met_is_taken(accept: str, shape: str, want
     assert negotiate.choose(accept, shape) == wanted
 
 
+def test_long_headers_are_met_and_not_remembered() -> None:
+    kept = negotiate._kept.cache_info
+    before = kept().currsize
+    longest = f"{PROTOBUF};x={'y' * 10_000}"
+    assert negotiate.choose(longest, LIST) == Format(PROTOBUF)
+    assert kept().currsize == before
+    usual = f"{PROTOBUF};x=only-here"
+    assert negotiate.choose(usual, LIST) is negotiate.choose(usual, LIST)
+    assert kept().currsize == before + 1
+
+
 @pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", TABLE.replace("v1", "v3")])
 def test_nothing_that_can_be_met_is_an_error(accept: str) -> None:
     with pytest.raises(StatusError) as caught:
