@@ -9,20 +9,17 @@ import asyncio
 import logging
 import socket
 import ssl as tls
-from asyncio import sslproto
 
 from petset.base.clock import Clock, SystemClock
 from petset.base.http import AtOnce, Handler, Response
 from petset.base.http1 import Connection, OnRefuse
 from petset.base.intake import Limits
+from petset.base.tlswire import Buffers, Secured
 from petset.base.wirehead import Heads
 
 __all__ = ["Edge", "Limits", "serve"]
 
 log = logging.getLogger(__name__)
-
-TLS_BUFFER_BYTES = 32 * 1024
-"""Read buffer of a TLS connection on plain asyncio; its own default costs 220 KB more each."""
 
 SLOT_S = 0.05
 """A handshake gives its slot back after this long: slow peers must not keep others out."""
@@ -76,6 +73,7 @@ class Edge:
         self._server: asyncio.Server | None = None
         self._acceptor: asyncio.Task[None] | None = None
         self._handshakes: set[asyncio.Task[None]] = set()
+        self._buffers = Buffers()
 
     @property
     def port(self) -> int:
@@ -105,7 +103,6 @@ class Edge:
                 lambda: Connection(self), sock=sock, backlog=BACKLOG
             )
             return
-        sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
         sock.setblocking(False)
         sock.listen(BACKLOG)
         self._acceptor = loop.create_task(self._accept(context))
@@ -144,13 +141,12 @@ class Edge:
         await self._slots.acquire()
         slot = _Slot(self._slots)
         timer = loop.call_later(SLOT_S, slot.free)
+        shaken: asyncio.Future[None] = loop.create_future()
         try:
-            await loop.connect_accepted_socket(
-                lambda: Connection(self),
-                sock,
-                ssl=context,
-                ssl_handshake_timeout=self.limits.handshake_s,
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: Secured(context, Connection(self), self._buffers, shaken), sock
             )
+            await _within(self.limits.handshake_s, shaken, transport)
         finally:
             timer.cancel()
             slot.free()
@@ -209,6 +205,17 @@ def _say_it_is_tls(sock: socket.socket) -> None:
         sock.send(_NOT_TLS)
     finally:
         sock.close()
+
+
+async def _within(seconds: float, shaken: asyncio.Future[None], socket: asyncio.Transport) -> None:
+    """Wait for a handshake; cut the peer that takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            await shaken
+    except BaseException:
+        if not shaken.done() or shaken.cancelled():
+            socket.abort()
+        raise
 
 
 async def _readable(sock: socket.socket) -> None:
