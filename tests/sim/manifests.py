@@ -229,6 +229,7 @@ DETAILS: dict[str, Callable[[Random], tuple[float, str]]] = {
     "resize": _resize,
     "jump": _jump,
     "power": _back,
+    "blackout": _back,
     "api_crash": _back,
     "disk": _disk,
 }

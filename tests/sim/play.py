@@ -14,6 +14,7 @@ from petset.client.transport import TransportError
 from petset.testing.breakable import CONTROL_WIRE, BreakableWorld
 from petset.testing.fakepod import Script
 from petset.testing.faults import Fault
+from petset.testing.trouble import How, Trouble
 from petset.testing.wire import Cut, Moment
 from tests.sim import manifests
 from tests.sim.story import Step, Story
@@ -372,6 +373,29 @@ async def _cut(player: Player, step: Step) -> None:
 
 async def _stall(player: Player, step: Step) -> None:
     player.world.wires[step.target].stall(step.text.split(" ")[0], step.number)
+
+
+async def _trouble(player: Player, step: Step) -> None:
+    how, who, what = step.text.split(" ")
+    trouble = Trouble(How[how], int(step.number), who.strip("*"), what == "writes")
+    player.world.wires[step.target].trouble(trouble)
+
+
+async def _cut_off(player: Player, step: Step) -> None:
+    """A process does not reach the server for a while, or hears no answer."""
+    wire = player.world.wires[step.target]
+    wire.part(deaf=step.text == "deaf")
+    asyncio.get_running_loop().call_later(step.number, wire.join)
+
+
+async def _blackout(player: Player, step: Step) -> None:
+    """Everything is without power, containers too, and comes back by itself."""
+    world = player.world
+    world.crash_server(back_s=step.number)
+    world.crash_control(back_s=step.number)
+    for node in world.nodes:
+        if node.name not in world.gone:
+            world.crash_agent(node.name, back_s=step.number, containers=True)
 
 
 async def _jump(player: Player, step: Step) -> None:

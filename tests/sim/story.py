@@ -116,8 +116,26 @@ class _Drawer:
             what = rng.choice(("pods", "pods", "statefulsets", "persistentvolumeclaims", ""))
             how = rng.choice(("CLEAN", "BROKEN", "TORN"))
             return process, rng.choice((0.3, 2.0, 8.0)), f"{what} {how}"
+        if kind == "trouble":
+            return self._trouble(node)
+        if kind == "cut_off":
+            process = rng.choice(("control", node))
+            return process, rng.choice((1.0, 5.0, 30.0, 150.0)), rng.choice(("", "deaf"))
         number, text = manifests.DETAILS.get(kind, _nothing)(rng)
         return name, number, text
+
+    def _trouble(self, node: str) -> tuple[str, float, str]:
+        rng = self.rng
+        process = rng.choice(("control", "control", "control", node))
+        who = rng.choice(PARTS) if process == "control" else "*"
+        what = rng.choice(("writes", "writes", "writes", "all"))
+        return process, rng.choice((1, 1, 2, 5, 20)), f"{rng.choice(TROUBLES)} {who} {what}"
+
+
+PARTS = ("*", "*", "statefulset", "statefulset", "scheduler", "nodelife", "garbage",
+         "endpointslice", "volumebinder", "disruption", "informers")  # fmt: skip
+TROUBLES = ("UNREACHED", "UNANSWERED", "UNANSWERED", "LATER", "LATER", "SLOW", "BUSY", "AWAY",
+            "BROKEN")  # fmt: skip
 
 
 def _nothing(rng: Random) -> tuple[float, str]:
@@ -137,7 +155,8 @@ WEIGHTS: dict[str, float] = {
     "lose": 3, "lose_agent": 2, "part": 3, "join": 3, "return": 4, "remove_node": 1,
     "lose_and_remove": 2, "out_of_service": 1.5, "cordon": 1, "uncordon": 1, "drain": 1,
     "die_at": 6, "kill": 3, "power": 4, "api_crash": 2, "disk": 1.5, "cut": 3, "stall": 4,
-    "jump": 1.5, "wait": 2, "scale_front": 2, "image_front": 2,
+    "trouble": 8, "cut_off": 2.5, "blackout": 2, "jump": 1.5, "wait": 2,
+    "scale_front": 2, "image_front": 2,
 }  # fmt: skip
 
 Detail = Callable[[Random], tuple[float, str]]

@@ -231,16 +231,18 @@ class BreakableWorld(World):
         if self._work is None:
             self.start_control()
 
-    def crash_agent(self, name: str, *, back_s: float | None = None) -> None:
-        """Kill an agent; its containers run on, and it is back after a while."""
+    def crash_agent(
+        self, name: str, *, back_s: float | None = None, containers: bool = False
+    ) -> None:
+        """Kill an agent, with or without its containers; it is back after a while."""
         if not self.node(name).up:
             return
         self.wires[name].dead = True
         self.trace.append(f"{asyncio.get_running_loop().time():.3f} {name}: agent killed")
-        self._return(self._agent_again(name, self._pause(back_s)))
+        self._return(self._agent_again(name, self._pause(back_s), containers=containers))
 
-    async def _agent_again(self, name: str, back_s: float) -> None:
-        await self.lose_agent(name)
+    async def _agent_again(self, name: str, back_s: float, *, containers: bool) -> None:
+        await self.lose_agent(name, containers=containers)
         await asyncio.sleep(back_s)
         if name not in self.gone:
             self.start_agent(name)

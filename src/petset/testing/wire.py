@@ -19,6 +19,7 @@ from petset.base.http import Handler, Identity, Reply, Request, Response, Stream
 from petset.client.client import Client
 from petset.client.local import Local
 from petset.client.transport import TransportError
+from petset.testing.trouble import LATE_MAX_S, How, Trouble, refusal
 
 TIMEOUT_S = 3.0
 """How long a process that is cut off waits for an answer, at most."""
@@ -126,6 +127,8 @@ class Wire:
         self._stalled: dict[str, float] = {}
         self._flows: dict[asyncio.Task[object], tuple[str, Writer]] = {}
         self._ends: dict[asyncio.Task[object], Cut] = {}
+        self._troubles: list[Trouble] = []
+        self._late: set[asyncio.Task[Response]] = set()
 
     def client(self, identity: Identity, who: str = "") -> Client:
         """A client of the process.
@@ -140,6 +143,10 @@ class Wire:
     def die_at(self, write: int, moment: Moment) -> None:
         """Die at the `write`-th write from now on; 0: not any more."""
         self._writes_left, self._moment = write, moment
+
+    def trouble(self, trouble: Trouble) -> None:
+        """Have some of the next requests go wrong."""
+        self._troubles.append(trouble)
 
     def part(self, *, deaf: bool = False) -> None:
         """Cut the process off.
@@ -175,8 +182,9 @@ class Wire:
         self._stalled[resource] = asyncio.get_running_loop().time() + seconds
 
     def calm(self) -> None:
-        """No stall, no death and no separation from now on."""
+        """No stall, no trouble, no death and no separation from now on."""
         self._stalled.clear()
+        self._troubles.clear()
         self.die_at(0, Moment.BEFORE)
         if self.apart:
             self.join()
@@ -192,9 +200,7 @@ class Wire:
         if dies and self._moment is Moment.BEFORE:
             self._die()
         self._alive()
-        self.on_request(asked)
-        answer = await call()
-        self.on_answer(asked, answer)
+        answer = await self._reach(asked, call)
         if dies:
             self._die()
         if self.apart:
@@ -202,6 +208,38 @@ class Wire:
         await self._lag()
         self._alive()
         return answer
+
+    async def _reach(self, asked: Asked, call: Callable[[], Awaitable[Response]]) -> Response:
+        """Have the server answer, unless something happens to the request."""
+        struck = next((t.how for t in self._troubles if t.strikes(asked.who, asked.method)), None)
+        if struck is How.UNREACHED:
+            raise TransportError("connection reset")
+        if struck is not None and (refused := refusal(struck)) is not None:
+            return refused
+        self.on_request(asked)
+        if struck is How.LATER:
+            late = asyncio.ensure_future(self._later(call))
+            self._late.add(late)
+            late.add_done_callback(self._forget)
+            await self._time_out()
+        if struck is How.SLOW:
+            await asyncio.sleep(self._rng.uniform(0.1, TIMEOUT_S))
+            self._alive()
+        answer = await call()
+        self.on_answer(asked, answer)
+        if struck is How.UNANSWERED:
+            await self._time_out()
+        return answer
+
+    async def _later(self, call: Callable[[], Awaitable[Response]]) -> Response:
+        await asyncio.sleep(self._rng.uniform(0.0, LATE_MAX_S))
+        return await call()
+
+    def _forget(self, late: "asyncio.Task[Response]") -> None:
+        """A request that nobody waited for has ended, however it did."""
+        self._late.discard(late)
+        if not late.cancelled():
+            late.exception()
 
     async def hold(self, resource: str) -> None:
         """Wait with a piece of a watch of `resource`: it is late, stalled, or cut off."""
@@ -213,7 +251,6 @@ class Wire:
 
     async def carry(self, request: Request) -> Reply:
         """Hand a request to the server, and keep the way back of a watch in hand."""
-        self._alive()
         reply = await self._dispatch(request)
         if not isinstance(reply, Stream):
             return reply
