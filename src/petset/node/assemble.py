@@ -28,6 +28,8 @@ from petset.node.volume.base import VolumeFailedError, Volumes
 from petset.node.volume.manager import NodeVolumes, VolumesConfig
 
 MACHINE_RESOLV = (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf"))
+"""The first is the one behind systemd's stub, which pods cannot reach."""
+MACHINE_HOSTS = Path("/etc/hosts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,9 @@ def tools(parts: Parts) -> Tools:
         emit=parts.emit,
         fetch=fetch,
         services=parts.services,
-        resolver=Resolver(config.dns_address, config.domain, _machine_resolv()),
+        resolver=Resolver(
+            config.dns_address, config.domain, _first_of(*MACHINE_RESOLV), _first_of(MACHINE_HOSTS)
+        ),
         node_ip=config.address,
         state_dir=config.state_dir,
         node_name=config.name,
@@ -107,9 +111,9 @@ def _socket_maker(where: network.NodeNetwork | None) -> Callable[[], socket.sock
     return lambda: namespace.make_socket(netns, socket.AF_INET, socket.SOCK_STREAM)
 
 
-def _machine_resolv() -> str:
-    """The machine's resolv.conf; the one behind systemd's stub, which pods cannot reach."""
-    for file in MACHINE_RESOLV:
+def _first_of(*files: Path) -> str:
+    """What is in the first of the files that exists."""
+    for file in files:
         if file.exists():
             return file.read_text(errors="replace")
     return ""

@@ -18,11 +18,13 @@ fe00::2\tip6-allrouters
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """Where names are looked up: the cluster's DNS address and zone, the machine's resolv.conf."""
+    """Where names are looked up: the cluster's DNS address and zone, the machine's resolv.conf and
+    hosts file."""
 
     address: str
     domain: str
     machine: str
+    machine_hosts: str = ""
 
 
 def resolv_conf(pod: Obj, resolver: Resolver) -> str:
@@ -78,11 +80,14 @@ def _parse(text: str) -> tuple[list[str], list[str], list[str]]:
     return servers, searches, options
 
 
-def hosts(pod: Obj, ip: str, domain: str) -> str:
-    """The hosts file: the pod's own names, then its hostAliases."""
-    short, full = podspec.hostname(pod), podspec.domain_name(pod, domain)
+def hosts(pod: Obj, ip: str, resolver: Resolver) -> str:
+    """The hosts file: the pod's own names (the machine's file on its network), then hostAliases."""
+    short, full = podspec.hostname(pod), podspec.domain_name(pod, resolver.domain)
     names = f"{full}\t{short}" if full else short
-    text = f"# Kubernetes-managed hosts file.\n{LOCAL_HOSTS}{ip}\t{names}\n"
+    if podspec.on_host_network(pod):
+        text = f"# Kubernetes-managed hosts file (host network).\n{resolver.machine_hosts}"
+    else:
+        text = f"# Kubernetes-managed hosts file.\n{LOCAL_HOSTS}{ip}\t{names}\n"
     return text + aliases(podspec.spec_of(pod).get("hostAliases") or ())
 
 

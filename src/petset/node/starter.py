@@ -184,9 +184,8 @@ class Starter:
         texts = {
             "resolv.conf": podfiles.resolv_conf(pod, tools.resolver),
             "hostname": podspec.hostname(pod) + "\n",
+            "hosts": podfiles.hosts(pod, order.pod_ip, tools.resolver),
         }
-        if not podspec.on_host_network(pod):
-            texts["hosts"] = podfiles.hosts(pod, order.pod_ip, tools.resolver.domain)
         made = []
         for name, text in texts.items():
             file = folder / name

@@ -4,7 +4,7 @@ from petset.node import podfiles
 from tests.unit.node.pods import pod
 
 MACHINE = "# comment\nsearch example.org\nnameserver 192.0.2.1\noptions rotate\n"
-RESOLVER = podfiles.Resolver("10.96.0.10", "cluster.local", MACHINE)
+RESOLVER = podfiles.Resolver("10.96.0.10", "cluster.local", MACHINE, "127.0.0.1 localhost m1\n")
 
 
 def test_cluster_first_searches_the_cluster_then_the_machine() -> None:
@@ -37,12 +37,21 @@ def test_dns_config_adds_and_replaces() -> None:
 
 
 def test_hosts_has_the_full_name_of_a_pod_with_a_subdomain() -> None:
-    text = podfiles.hosts(pod(hostname="web-0", subdomain="nginx"), "10.0.0.1", "cluster.local")
+    text = podfiles.hosts(pod(hostname="web-0", subdomain="nginx"), "10.0.0.1", RESOLVER)
     assert "10.0.0.1\tweb-0.nginx.default.svc.cluster.local\tweb-0\n" in text
-    assert "10.0.0.1\tweb-0\n" in podfiles.hosts(pod(), "10.0.0.1", "cluster.local")
+    assert "10.0.0.1\tweb-0\n" in podfiles.hosts(pod(), "10.0.0.1", RESOLVER)
 
 
 def test_host_aliases_are_added() -> None:
     aliases = [{"ip": "192.0.2.5", "hostnames": ["a", "b"]}]
-    text = podfiles.hosts(pod(hostAliases=aliases), "10.0.0.1", "cluster.local")
+    text = podfiles.hosts(pod(hostAliases=aliases), "10.0.0.1", RESOLVER)
     assert text.endswith("\n# Entries added by HostAliases.\n192.0.2.5\ta\tb\n")
+
+
+def test_on_the_nodes_network_the_machines_hosts_come_first() -> None:
+    aliases = [{"ip": "192.0.2.5", "hostnames": ["a"]}]
+    text = podfiles.hosts(pod(hostNetwork=True, hostAliases=aliases), "172.29.0.1", RESOLVER)
+    assert text == (
+        "# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost m1\n"
+        "\n# Entries added by HostAliases.\n192.0.2.5\ta\n"
+    )
