@@ -174,6 +174,9 @@ async def attach(where: Attachable, asked: Asked, peer: Channels) -> None:
             for task in tasks:
                 task.cancel()
         await peer.finish(channels.SUCCESS)
+    except (FileNotFoundError, ConnectionRefusedError):
+        why = "container is in CONTAINER_EXITED state"  # it has ended since it was looked up
+        await peer.finish(channels.failure_status(f"error attaching to container: {why}"))
     except OSError as error:
         await peer.finish(channels.failure_status(f"error attaching to container: {error}"))
     finally:

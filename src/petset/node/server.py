@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import unquote
 
-from petset.api.meta import Obj, parse_time, uid_of
+from petset.api.meta import Obj, name_of, namespace_of, parse_time, uid_of
 from petset.base import edge, spdy, websocket
 from petset.base.clock import Clock
 from petset.base.http import Duplex, Reply, Request, Response, Stream, Upgrade, Writer
@@ -109,11 +109,11 @@ class Server:
             raise Refused(404, f'container "{container}" not found in pod')
         return [r for r in self._runtime.runs(uid_of(pod)) if r.name == container]
 
-    def _running(self, pod: Obj, container: str) -> Run:
+    def _running(self, pod: Obj, container: str, otherwise: str) -> Run:
+        """The container's run if it goes on now, else a refusal with those words."""
         runs = self._runs(pod, container)
         if not runs or runs[-1].state != "running":
-            name = (pod.get("metadata") or {}).get("name")
-            raise Refused(500, f"container {container} of pod {name} is not running")
+            raise Refused(500, otherwise)
         return runs[-1]
 
     # -- logs -----------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ class Server:
         command = request.params("command")
         if not command:
             raise Refused(400, "you must specify a command to run")
-        run = self._running(pod, container)
+        run = self._running(pod, container, f'container not found ("{container}")')
         asked = _asked(request)
 
         async def work(peer: channels.Channels) -> None:
@@ -184,7 +184,8 @@ class Server:
         return _upgrade(request, asked, work)
 
     def _attach(self, request: Request, pod: Obj, container: str) -> Reply:
-        run = self._running(pod, container)
+        gone = f"container {container} not found in pod {name_of(pod)}_{namespace_of(pod)}"
+        run = self._running(pod, container, gone)
         where = self._runtime.attachable(run.id)
         if where is None:
             raise Refused(501, "petset does not support attach with this runtime yet")
@@ -202,7 +203,7 @@ class Server:
     def _forward(self, request: Request, pod: Obj) -> Reply:
         netns = self._runtime.netns(uid_of(pod))
         if netns is None:
-            raise Refused(500, "the pod has no network to forward to")
+            raise Refused(500, f'pod not found ("{name_of(pod)}_{namespace_of(pod)}")')
         dial = portforward.dialer(netns)
         if not websocket.wanted(request):
             _check_spdy(request, portforward.SPDY_PROTOCOL)

@@ -352,7 +352,7 @@ async def test_an_agent_that_does_not_switch_is_passed_on() -> None:
 
 
 async def test_an_agents_plain_words_become_a_status() -> None:
-    words = "container c of pod a is not running"
+    words = 'container not found ("c")'
     async with agent(says("500 Internal Server Error", words)) as (server, _):
         answer = await server.get(f"{PODS}/a/log")
         assert answer.body["reason"] == "InternalError"
