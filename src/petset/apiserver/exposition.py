@@ -1,7 +1,7 @@
 """Metrics as Prometheus text (format 0.0.4), and what the process tells of itself.
 
-Written here, since a metrics library takes a tenth of a second to load, and this is what of it is
-needed.
+Written here, since this is all that the server needs of a metrics library
+(docs/adr/metrics-text-by-hand.md).
 """
 
 import os
