@@ -23,7 +23,7 @@ from petset.api.meta import MutableObj, Obj, format_time, name_of
 from petset.api.patch.managed import Entries, same_but_times
 from petset.api.prune import copy, prune
 from petset.apiserver import objects, ownership
-from petset.apiserver.admission import chain, unsupported
+from petset.apiserver.admission import chain, storage, unsupported
 from petset.apiserver.call import Call
 from petset.apiserver.objects import Change
 from petset.store.types import ConflictError, Done, Item
@@ -328,6 +328,8 @@ def _only_status(call: Call, new: MutableObj, old: Obj) -> MutableObj:
     result.pop("status", None)
     if new.get("status") is not None:
         result["status"] = new["status"]
+    if call.route.stored.id == storage.VOLUMES:
+        storage.note_phase(result, old, call.backend.clock.now())
     quality = (old.get("status") or {}).get("qosClass")
     if quality and not (new.get("status") or {}).get("qosClass"):
         result["status"] = {**(new.get("status") or {}), "qosClass": quality}

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from petset.api.errors import StatusError, forbidden
 from petset.api.meta import MutableObj, Obj
 from petset.api.resource import Resource
 from petset.apiserver.config import Config
@@ -40,6 +41,18 @@ class Attributes(NamedTuple):
     def creates(self) -> bool:
         """Whether a new object (not something below one) is created."""
         return self.operation == CREATE and not self.subresource
+
+
+GENERATED = 5
+"""Letters that the server adds to generateName."""
+
+
+def refused(obj: Obj, why: str) -> StatusError:
+    """403 about a new pod. One whose name the server has made is called by what the client sent."""
+    meta = obj.get("metadata") or {}
+    name, base = meta.get("name") or "", meta.get("generateName") or ""
+    made = base and name.startswith(base) and len(name) == len(base) + GENERATED
+    return forbidden("pods", base if made else name, why)
 
 
 Mutate = Callable[[Attributes, MutableObj, Obj | None], None]

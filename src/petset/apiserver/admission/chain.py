@@ -4,7 +4,7 @@ import functools
 from collections.abc import Container, Sequence
 
 from petset.api.meta import MutableObj, Obj
-from petset.apiserver.admission import namespace, nodes, pods, storage, unsupported
+from petset.apiserver.admission import namespace, nodes, pods, runtimeclass, storage, unsupported
 from petset.apiserver.admission.attributes import (
     CREATE,
     DELETE,
@@ -28,6 +28,7 @@ MUTATING: Sequence[tuple[Mutate, Container[str] | None]] = (
     (pods.tolerations, PODS),
     (storage.default_class, {storage.CLAIMS}),
     (storage.protect, storage.PROTECTION),
+    (runtimeclass.apply, PODS),
 )
 """Plugins and the ids of the resources that they look at, None for all."""
 

@@ -4,17 +4,22 @@ from collections.abc import Iterator
 
 from petset.api.errors import StatusError, forbidden, not_implemented
 from petset.api.meta import MutableObj, Obj, annotations_of, name_of
-from petset.apiserver.admission.attributes import Attributes
+from petset.apiserver.admission.attributes import Attributes, refused
 
 NOT_READY = "node.kubernetes.io/not-ready"
 UNREACHABLE = "node.kubernetes.io/unreachable"
 MIRROR = "kubernetes.io/config.mirror"
 TOLERATION_S = 300
+ACCOUNTS = "serviceaccounts"
 PRIORITY_CLASSES = "priorityclasses.scheduling.k8s.io"
 
 
 def service_account(attrs: Attributes, obj: MutableObj, old: Obj | None) -> None:
-    """Name the service account. Token volumes are refused by name until there are tokens."""
+    """Name the service account, and take over its pull secrets. A pod of no account is refused.
+
+    `default` may be missing: its controller makes it for every namespace, and whoever creates a pod
+    at once would have to wait for that. Token volumes are refused by name until there are tokens.
+    """
     del old
     if not _new_pod(attrs):
         return
@@ -26,6 +31,14 @@ def service_account(attrs: Attributes, obj: MutableObj, old: Obj | None) -> None
         return
     name = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
     spec["serviceAccountName"] = spec["serviceAccount"] = name
+    account = attrs.view.get(ACCOUNTS, attrs.namespace, name)
+    if account is None and name != "default":
+        where = f"{attrs.namespace}/{name}"
+        why = f'error looking up service account {where}: serviceaccount "{name}" not found'
+        raise refused(obj, why)
+    secrets = (account or {}).get("imagePullSecrets")
+    if secrets and not spec.get("imagePullSecrets"):
+        spec["imagePullSecrets"] = [{"name": one.get("name") or ""} for one in secrets]
 
 
 def _projected(obj: Obj) -> Iterator[list[Obj]]:
@@ -42,7 +55,7 @@ def priority(attrs: Attributes, obj: MutableObj, old: Obj | None) -> None:
     name = spec.get("priorityClassName") or ""
     found = _priority_class(attrs, name)
     if name and found is None:
-        raise forbidden("pods", name_of(obj), f"no PriorityClass with name {name} was found")
+        raise refused(obj, f"no PriorityClass with name {name} was found")
     if found is not None:
         spec["priorityClassName"] = name_of(found)
     value = int((found or {}).get("value") or 0)
@@ -61,7 +74,7 @@ def _fixed(obj: Obj, what: str, computed: str) -> StatusError:
         f"{what} must not be provided in pod spec; priority admission controller computed "
         f"{computed} from the given PriorityClass name"
     )
-    return forbidden("pods", name_of(obj), why)
+    return refused(obj, why)
 
 
 def _priority_class(attrs: Attributes, name: str) -> Obj | None:

@@ -1,7 +1,7 @@
 """What the server adds to claims and volumes, and when a claim may grow."""
 
 from petset.api.errors import forbidden
-from petset.api.meta import MutableObj, Obj, annotations_of, name_of, parse_time
+from petset.api.meta import MutableObj, Obj, annotations_of, format_time, name_of, parse_time
 from petset.api.quantity import Quantity
 from petset.api.quantity import parse as parse_quantity
 from petset.apiserver.admission.attributes import UPDATE, Attributes
@@ -12,6 +12,7 @@ CLASSES = "storageclasses.storage.k8s.io"
 IS_DEFAULT = "storageclass.kubernetes.io/is-default-class"
 IS_DEFAULT_BETA = "storageclass.beta.kubernetes.io/is-default-class"
 CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
+PHASE_TIME = "lastPhaseTransitionTime"
 PROTECTION = {CLAIMS: "kubernetes.io/pvc-protection", VOLUMES: "kubernetes.io/pv-protection"}
 
 
@@ -51,6 +52,14 @@ def protect(attrs: Attributes, obj: MutableObj, old: Obj | None) -> None:
     have = list(meta.get("finalizers") or ())
     if finalizer not in have:
         meta["finalizers"] = [*have, finalizer]
+
+
+def note_phase(volume: MutableObj, old: Obj, now: float) -> None:
+    """Say in a volume's status when its phase changed, unless whoever changed it said so."""
+    before, status = old.get("status") or {}, volume.get("status") or {}
+    told = status.get(PHASE_TIME)
+    if status.get("phase") != before.get("phase") and told in (None, before.get(PHASE_TIME)):
+        volume["status"] = {**status, PHASE_TIME: format_time(now)}
 
 
 def resize(attrs: Attributes, obj: Obj, old: Obj | None) -> None:

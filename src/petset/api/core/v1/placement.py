@@ -127,17 +127,22 @@ def _label_keys_faults(path: str, term: Obj) -> Faults:
         for i, key in enumerate(keys):
             yield from worded(f"{path}.{kind}[{i}]", key, names.qualified_name(str(key)))
     same = list(items(term, "matchLabelKeys"))
-    known = set(child(term, "labelSelector", "matchLabels"))
-    for expression in items(child(term, "labelSelector"), "matchExpressions"):
-        key = expression.get("key")
-        if key in same and key in known:
-            words = "exists in both matchLabelKeys and labelSelector"
-            yield invalid(f"{path}[{same.index(key)}]", key, words)
-        known.add(key)
+    yield from _twice(path, same, child(term, "labelSelector"))
     for i, key in enumerate(same):
         if key in items(term, "mismatchLabelKeys"):
             words = "exists in both matchLabelKeys and mismatchLabelKeys"
             yield invalid(f"{path}.matchLabelKeys[{i}]", key, words)
+
+
+def _twice(path: str, keys: list[Any], selector: Obj) -> Faults:
+    """A pod's selector names each of its `keys` once: it has been written there (labelkeys)."""
+    known = set(child(selector, "matchLabels"))
+    for expression in items(selector, "matchExpressions"):
+        key = expression.get("key")
+        if key in keys and key in known:
+            words = "exists in both matchLabelKeys and labelSelector"
+            yield invalid(f"{path}[{keys.index(key)}]", key, words)
+        known.add(key)
 
 
 def tolerations_faults(path: str, tolerations: Sequence[Any]) -> Faults:
@@ -211,9 +216,6 @@ def _spread_keys_faults(path: str, constraint: Obj) -> Faults:
     keys, selector = items(constraint, "matchLabelKeys"), child(constraint, "labelSelector")
     if keys and constraint.get("labelSelector") is None:
         yield forbidden_field(path, "must not be specified when labelSelector is not set")
-    expressions = items(selector, "matchExpressions")
-    known = {*child(selector, "matchLabels"), *(e.get("key") for e in expressions)}
     for i, key in enumerate(keys):
         yield from worded(f"{path}[{i}]", key, names.qualified_name(str(key)))
-        if key in known:
-            yield invalid(f"{path}[{i}]", key, "exists in both matchLabelKeys and labelSelector")
+    yield from _twice(path, list(keys), selector)

@@ -9,6 +9,7 @@ from typing import Any
 from petset.api.check import Faults, child, items, member
 from petset.api.core.v1 import (
     container,
+    labelkeys,
     podannotations,
     podspec,
     podstatus,
@@ -53,7 +54,8 @@ def _guaranteed(requests: Obj, limits: Obj) -> bool:
 
 
 def prepare_create(pod: MutableObj) -> None:
-    """A new pod is Pending."""
+    """A new pod is Pending; its selectors name the values of its own labels."""
+    labelkeys.merge(member(pod, "spec"), child(pod, "metadata", "labels"))
     pod["status"] = {"phase": "Pending", "qosClass": quality_of(child(pod, "spec"))}
 
 

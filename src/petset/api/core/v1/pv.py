@@ -46,6 +46,14 @@ def default(volume: MutableObj) -> None:
     fill(member(volume, "status"), "phase", "Pending")
 
 
+def prepare_create(volume: MutableObj) -> None:
+    """A new volume is Pending, and has been since its creation."""
+    status: MutableObj = {"phase": "Pending"}
+    if created := child(volume, "metadata").get("creationTimestamp"):
+        status["lastPhaseTransitionTime"] = created
+    volume["status"] = status
+
+
 def validate(volume: Obj) -> list[FieldError]:
     """Every fault of a volume."""
     return list(_faults(child(volume, "spec")))
@@ -194,7 +202,7 @@ TABLE = Table(
 
 BEHAVIOUR = Behaviour(
     default=default,
-    prepare_create=default,
+    prepare_create=prepare_create,
     validate=validate,
     validate_update=validate_update,
     warnings=warnings,
