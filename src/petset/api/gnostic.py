@@ -146,10 +146,10 @@ _SECTIONS: Mapping[str, tuple[int, int, Write]] = {
 
 def encode(head: Json, parts: Iterable[Part]) -> bytes:
     """The whole document. Raises KeyError for members that are not known here."""
-    sections: dict[str, list[bytes]] = {name: [] for name in _SECTIONS}
+    sections = {name: bytearray() for name in _SECTIONS}  # few large pieces of memory
     for section, name, value in parts:
         _, entry, write = _SECTIONS[section]
-        sections[section].append(piece_field(entry, _text(1, name) + write(2, value)))
+        sections[section] += piece_field(entry, _text(1, name) + write(2, value))
     made = [how(number, head[key]) for key, (number, how) in _HEAD.items()]
-    made += [piece_field(_SECTIONS[name][0], b"".join(all_)) for name, all_ in sections.items()]
+    made += [piece_field(_SECTIONS[name][0], bytes(all_)) for name, all_ in sections.items()]
     return b"".join(made)

@@ -52,11 +52,11 @@ def parts(documents: Iterable[bytes]) -> Iterator[Part]:
 
 def encode(head: Json, parts: Iterable[Part]) -> bytes:
     """The whole document as JSON."""
-    sections: dict[str, list[bytes]] = {PATHS: [], DEFINITIONS: [], PARAMETERS: []}
+    sections = {name: bytearray() for name in (PATHS, DEFINITIONS, PARAMETERS)}
     for section, name, value in parts:
-        sections[section].append(orjson.dumps({name: value})[1:-1])
+        sections[section] += orjson.dumps({name: value})[1:-1] + b","
     made = [orjson.dumps(head)[1:-1]]
-    made += [b'"%b":{%b}' % (name.encode(), b",".join(all_)) for name, all_ in sections.items()]
+    made += [b'"%b":{%b}' % (name.encode(), all_[:-1]) for name, all_ in sections.items()]
     return b"{%b}" % b",".join(made)
 
 
