@@ -1,7 +1,7 @@
 """Why a pod is not Ready, in words that stay the same while the reason does. Pure.
 
 Invariant: no text here holds a count, a time or somebody else's message, so a status that quotes it
-is not written again while nothing changes.
+is not written again while nothing changes; but for the scheduler's words, which change with nodes.
 """
 
 from collections.abc import Iterable
@@ -97,9 +97,10 @@ def _why(pod: Obj) -> tuple[str, str]:
         return f"Pod{podtemplate.phase_of(pod)}", "has ended"
     scheduled = meta.condition_of(pod, "PodScheduled")
     if scheduled is not None and scheduled.get("reason") == UNSCHEDULABLE:
-        if "persistentvolumeclaim" in (scheduled.get("message") or "").lower():
+        words = (scheduled.get("message") or "").rstrip(".")
+        if "persistentvolumeclaim" in words.lower():
             return UNCLAIMED, "waits for its claims"  # as each one does until they are bound
-        return UNSCHEDULABLE, "fits on no node"
+        return UNSCHEDULABLE, f"fits on no node: {words}" if words else "fits on no node"
     status = pod.get("status") or {}
     for field in ("initContainerStatuses", "containerStatuses"):
         for container in status.get(field) or ():

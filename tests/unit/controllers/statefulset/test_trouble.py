@@ -109,3 +109,12 @@ def test_a_pod_that_is_going_has_a_minute_beyond_its_grace_period() -> None:
     assert seen.reason == "PodTerminating"
     assert trouble.next_look([seen], 600, NOW) == 90
     assert trouble.is_late(seen, 600, NOW + 90)
+
+
+def test_the_scheduler_says_why_a_pod_fits_on_no_node() -> None:
+    words = "0/3 nodes are available: 3 Insufficient cpu."
+    seen = trouble.of_pod(pod(conditions=[{**UNFIT, "message": words}]))
+    assert seen is not None
+    assert seen.message == (
+        "Pod web-0 fits on no node: 0/3 nodes are available: 3 Insufficient cpu"
+    )
