@@ -116,3 +116,13 @@ def domain_name(pod: Obj, cluster_domain: str) -> str:
     if not subdomain:
         return ""
     return f"{hostname(pod)}.{subdomain}.{namespace_of(pod)}.svc.{cluster_domain}"
+
+
+def shown_hostname(pod: Obj, node: str, cluster_domain: str) -> str:
+    """What the pod's containers see as their host's name: the node's on the node's network, the
+    full name (as much of it as the kernel takes) where the pod asks for that."""
+    if on_host_network(pod):
+        return node
+    if spec_of(pod).get("setHostnameAsFQDN"):
+        return domain_name(pod, cluster_domain)[:64] or hostname(pod)
+    return hostname(pod)

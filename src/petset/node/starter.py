@@ -159,7 +159,7 @@ class Starter:
         own = environment.build(
             pod, spec, facts, lambda resource, name: contents.get((resource, name)), services
         )
-        base = {"PATH": DEFAULT_PATH, "HOSTNAME": podspec.hostname(pod)}
+        base = {"PATH": DEFAULT_PATH, "HOSTNAME": self._tools.hostname(pod)}
         if spec.get("tty"):
             base["TERM"] = "xterm"
         for pair in image.env:
@@ -183,7 +183,7 @@ class Starter:
         folder.mkdir(parents=True, exist_ok=True)
         texts = {
             "resolv.conf": podfiles.resolv_conf(pod, tools.resolver),
-            "hostname": podspec.hostname(pod) + "\n",
+            "hostname": tools.hostname(pod) + "\n",
             "hosts": podfiles.hosts(pod, order.pod_ip, tools.resolver),
         }
         made = []

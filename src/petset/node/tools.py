@@ -8,6 +8,7 @@ from petset.api.meta import Obj
 from petset.base.clock import Clock
 from petset.base.ids import Ids
 from petset.client.client import Client
+from petset.node import podspec
 from petset.node.check import Checker
 from petset.node.environment import Facts
 from petset.node.images.types import Images
@@ -62,6 +63,10 @@ class Tools:
         metadata = pod.get("metadata") or {}
         name = f"{metadata.get('namespace')}_{metadata.get('name')}_{metadata.get('uid')}"
         return self.state_dir / "logs" / name
+
+    def hostname(self, pod: Obj) -> str:
+        """What a pod's containers see as their host's name."""
+        return podspec.shown_hostname(pod, self.node_name, self.resolver.domain)
 
     def facts(self, pod_ip: str) -> Facts:
         """What the downward API may tell of pod and node."""

@@ -313,15 +313,11 @@ class PodWorker:
     async def _make_sandbox(self) -> None:
         spec = podspec.spec_of(self.pod)
         sysctls = (spec.get("securityContext") or {}).get("sysctls") or ()
-        hostname = podspec.hostname(self.pod)
-        if spec.get("setHostnameAsFQDN"):
-            domain = self._tools.resolver.domain
-            hostname = podspec.domain_name(self.pod, domain)[:64] or hostname
         config = SandboxConfig(
             uid=self.uid,
             namespace=namespace_of(self.pod),
             name=name_of(self.pod),
-            hostname=self._tools.node_name if spec.get("hostNetwork") else hostname,
+            hostname=self._tools.hostname(self.pod),
             host_network=podspec.on_host_network(self.pod),
             sysctls={s["name"]: s["value"] for s in sysctls},
         )

@@ -1,6 +1,8 @@
-"""resolv.conf and hosts."""
+"""resolv.conf and hosts, and the name of the host."""
 
-from petset.node import podfiles
+import pytest
+
+from petset.node import podfiles, podspec
 from tests.unit.node.pods import pod
 
 MACHINE = "# comment\nsearch example.org\nnameserver 192.0.2.1\noptions rotate\n"
@@ -55,3 +57,21 @@ def test_on_the_nodes_network_the_machines_hosts_come_first() -> None:
         "# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost m1\n"
         "\n# Entries added by HostAliases.\n192.0.2.5\ta\n"
     )
+
+
+NAMED = {"hostname": "own", "subdomain": "nginx"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown"),
+    [
+        ({}, "web-0"),
+        (NAMED, "own"),
+        ({"hostNetwork": True}, "n1"),
+        ({**NAMED, "hostNetwork": True, "setHostnameAsFQDN": True}, "n1"),
+        ({**NAMED, "setHostnameAsFQDN": True}, "own.nginx.default.svc.cluster.local"),
+        ({"setHostnameAsFQDN": True}, "web-0"),
+    ],
+)
+def test_which_name_of_the_host_containers_see(spec: dict[str, object], shown: str) -> None:
+    assert podspec.shown_hostname(pod(**spec), "n1", "cluster.local") == shown
