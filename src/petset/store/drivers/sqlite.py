@@ -19,6 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from petset.store.drivers.checkpoint import LOG_BYTES_MAX, Checkpoints
 from petset.store.drivers.types import DriverError, Loaded
 from petset.store.hub import EVENT_OVERHEAD
 from petset.store.types import Event, Item, StoreError
@@ -31,7 +32,6 @@ LOCK = "lock"
 SQLITE_MIN = (3, 37)
 """First version with STRICT tables."""
 
-WAL_BYTES_MAX = 16 * 1024 * 1024
 FREE_PAGES_MAX = 2048
 """Free pages (of 4 KiB) that may stay in the file: they are soon reused."""
 GIVE_BACK_PAGES = 1024
@@ -92,6 +92,7 @@ class SqliteDriver:
         self._connect = connect
         self._db: sqlite3.Connection | None = None
         self._doubtful = False
+        self._checkpoints = Checkpoints(self._open_beside)
         self._lock = _lock(directory)
         try:
             self._db = self._open()
@@ -123,6 +124,7 @@ class SqliteDriver:
             _write(db, REMOVE, gone)
             _write(db, APPEND, log)
             db.execute(SET_META, ("revision", events[-1].revision))
+        self._checkpoints.wrote(db, sum(len(e.value) + len(e.previous or b"") for e in events))
 
     def compact(self, upto: int) -> bool:
         """Drop the history up to and including revision `upto`. Raises DriverError.
@@ -210,12 +212,19 @@ class SqliteDriver:
         try:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect on new files only
             db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA wal_autocheckpoint = 0")  # see `checkpoint`
             db.execute(f"PRAGMA synchronous = {self._synchronous}")
-            db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
+            db.execute(f"PRAGMA journal_size_limit = {LOG_BYTES_MAX}")
             self._check_format(db)
         except BaseException:
             db.close()
             raise
+        return db
+
+    def _open_beside(self) -> sqlite3.Connection:
+        """Another connection, for checkpoints."""
+        db = self._connect(self._path)
+        db.execute("PRAGMA wal_autocheckpoint = 0")
         return db
 
     def _check_format(self, db: sqlite3.Connection) -> None:
@@ -276,6 +285,7 @@ class SqliteDriver:
             raise DriverError(f"{self._path}: {error}") from error
 
     def _disconnect(self) -> None:
+        self._checkpoints.stop()
         db, self._db = self._db, None
         if db is not None:
             with contextlib.suppress(sqlite3.Error):
