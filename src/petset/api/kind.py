@@ -68,7 +68,7 @@ class Behaviour:
             and metadata resets), e.g. a Pod's phase Pending.
         prepare_update: carry over from the old object what a client may not change silently.
         validate: every fault of a new object, beside metadata and schema.
-        validate_update: every fault of an update of the main resource; the caller runs
+        validate_update: every fault of an update of the main resource; `faults_of_update` runs
             `validate` too unless `validates_update_alone` is set.
         validate_status: every fault of an update through /status.
         warnings: texts for the Warning header, about a new object.
@@ -106,6 +106,17 @@ class Behaviour:
     default_propagation: str = "Background"
     deletion_warning: str = ""
     deletion_returns_object: bool = False
+
+    def faults_of_update(self, new: Obj, old: Obj) -> list[FieldError]:
+        """Every fault of an update of the main resource, but those that the stored object has too.
+
+        It may be older than the rules; what is no worse than it was must not stand in the way of
+        a change elsewhere.
+        """
+        found = [] if self.validates_update_alone else self.validate(new)
+        found = [*found, *self.validate_update(new, old)]
+        known = set(self.validate(old)) if found else ()
+        return [fault for fault in found if fault not in known]
 
     def warnings_of_update(self, new: Obj, old: Obj) -> Sequence[str]:
         """Texts for the Warning header of an update."""

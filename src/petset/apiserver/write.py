@@ -289,12 +289,8 @@ def _prepare_main(
             new["status"] = copy(old["status"])
     behaviour.prepare_update(new, old)
     count_generation(call, new, old)
-    judge = call.shown
-    faults = list(judge.validate_update(new, old))
-    if not judge.validates_update_alone:
-        faults = [*judge.validate(new), *faults]
     call.warn(behaviour.warnings_of_update(new, old))
-    return faults
+    return call.shown.faults_of_update(new, old)
 
 
 def count_generation(call: Call, new: MutableObj, old: Obj) -> None:
