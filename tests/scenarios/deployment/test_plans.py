@@ -119,7 +119,9 @@ def set_status(words: list[str], values: Mapping[str, str]) -> MutableObj:
     }
     if "failing" in words:
         failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}
-        status["conditions"] = [{**failure, "message": "quota", "lastTransitionTime": ago(50)}]
+        status["conditions"] = [
+            {**failure, "message": f"quota of {values.get('rev')}", "lastTransitionTime": ago(50)}
+        ]
     return status
 
 

@@ -18,10 +18,11 @@ A case is a list of short states, each planned on its own. `GOLDEN=1` rewrites t
       messages: true                    show the messages of the conditions
 
 Words of pods: pending running probing (its probe fails) ready fresh (ready just now) failed
-succeeded going, old bad (revision), gone-labels, orphan, renamed, nostorage, image crash nonode
-(why it is not Ready), late (not Ready for 1000 s), primary. Words of claims: set-owner pod-owner
-stale-owner earlier-set foreign going none 1Gi (its size) 1Gi>2Gi (it grows) fixed (its class does
-not let it grow) labelled; a pod's claim is there when nothing is said.
+succeeded going, old bad (revision), gone-labels, elsewhere (named db-N), orphan, renamed,
+nostorage, image crash nonode (why it is not Ready), late (not Ready for 1000 s), primary. Words of
+claims: set-owner pod-owner stale-owner earlier-set foreign going none 1Gi (its size) 1Gi>2Gi (it
+grows) fixed (its class does not let it grow) labelled unbound; a pod's claim is there when nothing
+is said.
 """
 
 import os
@@ -103,7 +104,7 @@ LATE_S = 1000.0
 
 
 def pod(ordinal: int, words: list[str]) -> MutableObj:
-    name = f"web-{ordinal}"
+    name = f"db-{ordinal}" if "elsewhere" in words else f"web-{ordinal}"
     made = OLD if "old" in words else BAD if "bad" in words else NEW
     labels = {
         **LABELS,
@@ -193,7 +194,8 @@ def claim(ordinal: int, words: list[str]) -> MutableObj:
         requests = {"requests": {"storage": asked or has}}
         name = "fixed" if "fixed" in words else "standard"
         made["spec"] = {"storageClassName": name, "resources": requests}
-        made["status"] = {"phase": "Bound", "capacity": {"storage": has}}
+        phase = "Pending" if "unbound" in words else "Bound"
+        made["status"] = {"phase": phase, "capacity": {"storage": has}}
     return made
 
 

@@ -41,3 +41,5 @@ def test_references_are_written_under_uid_and_version() -> None:
     assert (patch.uid, patch.resource_version) == ("uid-orphan", "7")
     patch = owners.release("pods", pod("odd", ownerReferences=[OURS]), "u1")
     assert patch.patch == {"metadata": {"ownerReferences": None}}
+    patch = owners.release("pods", pod("odd", ownerReferences=[PLAIN, OURS]), "u1")
+    assert patch.patch == {"metadata": {"ownerReferences": [PLAIN]}}

@@ -64,6 +64,23 @@ def test_the_data_puts_the_template_back() -> None:
     assert meta.name_of(made) == f"web-{made['metadata']['labels'][revisions.HASH_LABEL]}"
 
 
+def test_a_revision_carries_the_annotations_of_its_owner() -> None:
+    noted = owner()
+    noted["metadata"]["annotations"] = {"kubernetes.io/change-cause": "why"}
+    made = revisions.new_revision(noted, REFERENCE, template(), number=1, collision_count=0)
+    assert made["metadata"]["annotations"] == {"kubernetes.io/change-cause": "why"}
+    assert "annotations" not in revision("nginx:1", 1)["metadata"]
+
+
+def test_the_order_is_by_number_then_by_time_then_by_name() -> None:
+    def made(name: str, number: int, second: int) -> MutableObj:
+        created = f"2026-01-01T00:00:0{second}Z"
+        return {"metadata": {"name": name, "creationTimestamp": created}, "revision": number}
+
+    wanted = [made("z", 1, 9), made("b", 2, 1), made("a", 2, 2), made("c", 2, 2)]
+    assert revisions.order(wanted[::-1]) == wanted
+
+
 def test_equality_looks_at_meaning_not_at_bytes_or_hash() -> None:
     one = revision("nginx:1", 1)
     odd = revision("nginx:1", 1, count=3)

@@ -71,3 +71,18 @@ def test_templates_that_mean_the_same_have_one_set() -> None:
     assert not sets.has_template(replicaset({"labels": {"app": "other"}}), template)
     marked = {"labels": labels, "annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}
     assert not sets.has_template(replicaset(marked), template)
+
+
+def test_a_fresh_set_and_its_pods_carry_the_hash_and_select_by_it() -> None:
+    found = {
+        "metadata": {"name": "api", "namespace": "default", "uid": "u"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "api"}},
+            "template": {"metadata": {"labels": {"app": "api"}}, "spec": {}},
+        },
+    }
+    made, _ = sets.fresh(specs.read(found), sets.Sets(None, ()), 3, {})
+    labels = {"app": "api", sets.HASH_LABEL: made["metadata"]["name"].removeprefix("api-")}
+    assert made["metadata"]["labels"] == labels
+    assert made["spec"]["selector"] == {"matchLabels": labels}
+    assert made["spec"]["template"]["metadata"]["labels"] == labels

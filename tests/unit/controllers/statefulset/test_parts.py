@@ -1,5 +1,6 @@
 """Names, claims, budgets and counters of a set, each by itself."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,12 +11,14 @@ from petset.controllers.statefulset import identity, rollout, status, storage
 from petset.controllers.statefulset.rollout import Slot
 from petset.controllers.statefulset.spec import read
 from petset.controllers.statefulset.status import Status
+from petset.controllers.statefulset.world import healthy
 from petset.reconcile import revisions
 
 NOW = 1_700_000_000.0
 HEALTHY = Slot(stale=True, available=True, terminating=False)
 BROKEN = Slot(stale=True, available=False, terminating=False)
 GOING = Slot(stale=True, available=False, terminating=True)
+COUNTERS = [f"{word}eplicas" for word in ("r", "readyR", "availableR", "currentR", "updatedR")]
 DONE = Slot(stale=False, available=True, terminating=False)
 
 
@@ -69,9 +72,11 @@ def test_a_pod_carries_its_identity_and_keeps_what_the_template_says() -> None:
 def test_the_selectors_labels_win_in_claims() -> None:
     labels = {"app": "other", "tier": "db"}
     template = {"metadata": {"name": "www", "labels": labels, "annotations": {"a": "b"}}}
+    template["metadata"]["finalizers"] = ["example.com/keep"]
     (claim,) = storage.new_claims(read(make(volumeClaimTemplates=[template])), 0)
     assert claim["metadata"]["labels"] == {"app": "a", "tier": "db"}
     assert claim["metadata"]["annotations"] == {"a": "b"}
+    assert claim["metadata"]["finalizers"] == ["example.com/keep"]
     assert "ownerReferences" not in claim["metadata"]
 
 
@@ -137,6 +142,10 @@ def test_the_status_is_written_for_a_newer_generation_or_another_count_only() ->
     assert status.write(read(found), counted, ()) is None
     found["status"]["collisionCount"] = 7
     assert status.write(read(found), counted, ()) is None
+    for counter in (*COUNTERS, "currentRevision", "updateRevision"):
+        told = found["status"][counter]
+        other = {**found["status"], counter: told + 1 if counter in COUNTERS else "r0"}
+        assert status.write(read({**found, "status": other}), counted, ()) is not None, counter
     found["metadata"]["generation"] = 4
     assert status.write(read(found), counted, ()) is not None
     found["metadata"]["generation"] = 3
@@ -151,9 +160,22 @@ def test_a_pod_that_goes_exists_but_is_of_no_revision_any_more() -> None:
     }
     going = {**pod, "metadata": {**pod["metadata"], "deletionTimestamp": "x"}}
     unborn = {**pod, "status": {}}
+    early = {**pod, "status": {**pod["status"], "phase": "Pending"}}
     spec = read(make(minReadySeconds=10))
     found = status.count(spec, [pod, going, unborn], Status("r1", "r2", 0), NOW)
     assert (found.replicas, found.ready, found.available) == (2, 2, 0)
     assert (found.current, found.updated) == (1, 0)
+    found = status.count(spec, [early], Status("r1", "r2", 0), NOW + 5)
+    assert (found.replicas, found.ready, found.available) == (1, 0, 0), "Running is part of Ready"
+    assert not healthy(spec, [early], NOW + 5)
+    assert healthy(spec, [pod], NOW + 5)
     later = status.count(spec, [pod], Status("r1", "r2", 0), NOW + 5)
     assert later.available == 1
+
+
+def test_a_set_with_a_pod_too_many_is_not_complete() -> None:
+    spec = read(make(replicas=2))
+    counted = Status("r1", "r2", 0, replicas=3, ready=2, available=2, current=0, updated=3)
+    assert status.completed(spec, counted) == counted
+    whole = status.completed(spec, replace(counted, replicas=2, updated=2))
+    assert (whole.current_revision, whole.current) == ("r2", 2)
