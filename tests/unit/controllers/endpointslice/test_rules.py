@@ -221,6 +221,27 @@ def test_the_protocol_of_the_application_is_told() -> None:
     assert endpoints["subsets"][0]["ports"][0]["appProtocol"] == "h2c"
 
 
+def test_nothing_more_is_told_than_there_is() -> None:
+    (found,), endpoints = made(service(), pod(nodeName="n1"))
+    target = {"kind": "Pod", "namespace": "default", "name": "db-0", "uid": "u-db-0"}
+    assert (found["kind"], found["apiVersion"]) == ("EndpointSlice", "discovery.k8s.io/v1")
+    assert found["ports"] == [{"name": "sql", "protocol": "TCP", "port": 5432}]
+    assert found["endpoints"] == [
+        {
+            "addresses": ["10.128.0.5"],
+            "conditions": {"ready": True, "serving": True, "terminating": False},
+            "targetRef": target,
+            "nodeName": "n1",
+        }
+    ]
+    address = {"ip": "10.128.0.5", "nodeName": "n1", "targetRef": target}
+    ports = [{"name": "sql", "port": 5432, "protocol": "TCP"}]
+    assert endpoints["subsets"] == [{"addresses": [address], "ports": ports}]
+    assert (endpoints["kind"], endpoints["apiVersion"]) == ("Endpoints", "v1")
+    resources = [a.resource for a in plan(seen(service(), pod()), NOW).actions]  # type: ignore[union-attr]
+    assert resources == ["endpointslices.discovery.k8s.io", "endpoints"]
+
+
 # -- the objects --------------------------------------------------------------------------------
 
 
