@@ -165,3 +165,19 @@ async def test_a_volume_says_when_its_phase_changed(server: Server) -> None:
     told = "2020-01-01T00:00:00Z"
     own = await server.patch(path, {"status": {"phase": "Bound", "lastPhaseTransitionTime": told}})
     assert own.body["status"]["lastPhaseTransitionTime"] == told
+
+
+async def test_a_pod_takes_over_zone_and_region_of_its_node(server: Server) -> None:
+    places = {"topology.kubernetes.io/zone": "z1", "topology.kubernetes.io/region": "r"}
+    labels = {**places, "topology.kubernetes.io/rack": "no", "disk": "fast"}
+    await server.make("/api/v1/nodes", {"metadata": {"name": "n1", "labels": labels}})
+    own = {"app": "web", "topology.kubernetes.io/zone": "mine"}
+    await server.make(PODS, pod("p", metadata={"labels": own}))
+    target = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}
+    assert (await server.ask("POST", f"{PODS}/p/binding", target)).status == 201
+    bound = (await server.get(f"{PODS}/p")).body
+    assert bound["metadata"]["labels"] == {"app": "web", **places}
+    placed = await server.make(PODS, pod("placed", spec={"nodeName": "n1"}))
+    assert placed["metadata"]["labels"] == places
+    lost = await server.make(PODS, pod("lost", spec={"nodeName": "nowhere"}))
+    assert "labels" not in lost["metadata"]

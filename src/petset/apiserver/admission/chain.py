@@ -29,6 +29,7 @@ MUTATING: Sequence[tuple[Mutate, Container[str] | None]] = (
     (storage.default_class, {storage.CLAIMS}),
     (storage.protect, storage.PROTECTION),
     (runtimeclass.apply, PODS),
+    (pods.place, PODS),
 )
 """Plugins and the ids of the resources that they look at, None for all."""
 

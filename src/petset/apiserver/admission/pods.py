@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 
 from petset.api.errors import StatusError, forbidden, not_implemented
-from petset.api.meta import MutableObj, Obj, annotations_of, name_of
+from petset.api.meta import MutableObj, Obj, annotations_of, labels_of, name_of
 from petset.apiserver.admission.attributes import Attributes, refused
+from petset.apiserver.view import View
 
 NOT_READY = "node.kubernetes.io/not-ready"
 UNREACHABLE = "node.kubernetes.io/unreachable"
 MIRROR = "kubernetes.io/config.mirror"
 TOLERATION_S = 300
+PLACES = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
 ACCOUNTS = "serviceaccounts"
 PRIORITY_CLASSES = "priorityclasses.scheduling.k8s.io"
 
@@ -44,6 +46,23 @@ def service_account(attrs: Attributes, obj: MutableObj, old: Obj | None) -> None
 def _projected(obj: Obj) -> Iterator[list[Obj]]:
     for volume in (obj.get("spec") or {}).get("volumes") or ():
         yield (volume.get("projected") or {}).get("sources") or []
+
+
+def place(attrs: Attributes, obj: MutableObj, old: Obj | None) -> None:
+    """Give a pod that comes with its node the node's zone and region."""
+    del old
+    node = (obj.get("spec") or {}).get("nodeName")
+    if not (_new_pod(attrs) and node):
+        return
+    if found := place_labels(attrs.view, node):
+        meta = obj["metadata"]
+        meta["labels"] = {**(meta.get("labels") or {}), **found}
+
+
+def place_labels(view: View, node: str) -> dict[str, str]:
+    """The labels that a pod takes over from its node. None are a node that is not there."""
+    labels = labels_of(view.get("nodes", "", node) or {})
+    return {key: labels[key] for key in PLACES if key in labels}
 
 
 def priority(attrs: Attributes, obj: MutableObj, old: Obj | None) -> None:

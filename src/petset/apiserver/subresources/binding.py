@@ -6,6 +6,7 @@ from petset.api.errors import FieldError, conflict, invalid_object, not_supporte
 from petset.api.meta import MutableObj, Obj, format_time, is_deleting
 from petset.api.registry import by_path
 from petset.apiserver import answer, body, negotiate, write
+from petset.apiserver.admission.pods import place_labels
 from petset.apiserver.call import Call
 from petset.apiserver.verbs import options
 from petset.base.http import Reply
@@ -74,6 +75,8 @@ def _bound(call: Call, pod: MutableObj, binding: Obj) -> MutableObj:
     for key in ("annotations", "labels"):
         if meta.get(key):
             changed[key] = {**(changed.get(key) or {}), **meta[key]}
+    if places := place_labels(call.backend.view, node):
+        changed["labels"] = {**(changed.get("labels") or {}), **places}
     now = format_time(call.backend.clock.now())
     status = pod.get("status") or {}
     scheduled = {
