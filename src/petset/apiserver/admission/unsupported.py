@@ -19,6 +19,7 @@ REFUSED = {
 
 
 UNUSED = {
+    "certificatesigningrequests.certificates.k8s.io": "sign certificates",
     "cronjobs.batch": "run CronJobs",
     "daemonsets.apps": "run DaemonSets",
     "horizontalpodautoscalers.autoscaling": "scale by HorizontalPodAutoscalers",
