@@ -6,7 +6,7 @@ Invariant: the history has no gap: it holds every event after `compacted`.
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 
 from petset.store.image import resource_of
@@ -21,6 +21,18 @@ _revision = attrgetter("revision")
 def size_of(event: Event) -> int:
     """Bytes that an event counts for. `previous` is the value of an older event, mostly."""
     return len(event.value) + EVENT_OVERHEAD
+
+
+ByResource = Mapping[str, Sequence[Event]]
+"""Events of each resource, in order."""
+
+
+def by_resource(events: Sequence[Event]) -> ByResource:
+    """`events` by resource."""
+    found: dict[str, list[Event]] = {}
+    for event in events:
+        found.setdefault(resource_of(event.key), []).append(event)
+    return found
 
 
 class _Run:
@@ -58,16 +70,18 @@ class History:
         self._runs: dict[str, _Run] = {}
         self._times: deque[tuple[float, int]] = deque()
 
-    def add(self, events: Sequence[Event], now: float) -> None:
-        """Add committed events and drop what is too old or too much."""
-        for event in events:
-            self._order.append(event)
-            self._bytes += size_of(event)
-            resource = resource_of(event.key)
+    def add(self, events: Sequence[Event], now: float, grouped: ByResource | None = None) -> None:
+        """Add committed events and drop what is too old or too much.
+
+        `grouped`: the same by resource, if somebody has sorted them already.
+        """
+        self._order.extend(events)
+        self._bytes += sum(map(size_of, events))
+        for resource, some in (grouped or by_resource(events)).items():
             run = self._runs.get(resource)
             if run is None:
                 run = self._runs[resource] = _Run()
-            run.events.append(event)
+            run.events.extend(some)
         if events:
             self._times.append((now, events[-1].revision))
         self._trim(now)
@@ -139,17 +153,17 @@ class Hub:
 
         return unsubscribe
 
-    def publish(self, events: Sequence[Event]) -> Sequence[Callable[[], None]]:
+    def publish(
+        self, events: Sequence[Event], grouped: ByResource | None = None
+    ) -> Sequence[Callable[[], None]]:
         """The calls that tell every subscriber, each once, of what it wants of `events`.
 
+        `grouped`: the same by resource, if somebody has sorted them already.
         They are collected before the first one runs: a listener that is added meanwhile hears only
         later events.
         """
-        by_resource: dict[str, list[Event]] = {}
-        for event in events:
-            by_resource.setdefault(resource_of(event.key), []).append(event)
         calls = []
-        for resource, some in by_resource.items():
+        for resource, some in (grouped or by_resource(events)).items():
             calls += [(s, s.wanted(some)) for s in self._by_resource.get(resource, ())]
         calls += [(s, s.wanted(events)) for s in self._general]
         return [_call(subscription, wanted) for subscription, wanted in calls if wanted]

@@ -1,13 +1,14 @@
-"""The committed state in memory: items by key, and in key order per resource.
+"""The committed state in memory: items by key, and the keys in order per resource.
 
 Invariant: a list is two binary searches and a slice; nothing is sorted when it is read.
+Invariant: a new state of what is there already costs no search.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
-from petset.store.types import Event, Item
+from petset.store.types import Item
 
 PAST_ALL = "\U0010ffff"
 """Sorts after every key that can follow a prefix."""
@@ -16,31 +17,6 @@ PAST_ALL = "\U0010ffff"
 def resource_of(key: str) -> str:
     """The resource part of a key or prefix."""
     return key.partition("/")[0]
-
-
-class _Shelf:
-    """The items of one resource: two lists side by side, in key order."""
-
-    def __init__(self) -> None:
-        self.keys: list[str] = []
-        self.items: list[Item] = []
-
-    def put(self, item: Item) -> None:
-        at = bisect_left(self.keys, item.key)
-        if at < len(self.keys) and self.keys[at] == item.key:
-            self.items[at] = item
-        else:
-            self.keys.insert(at, item.key)
-            self.items.insert(at, item)
-
-    def remove(self, key: str) -> None:
-        at = bisect_left(self.keys, key)
-        del self.keys[at]
-        del self.items[at]
-
-    def span(self, prefix: str) -> slice:
-        low = bisect_left(self.keys, prefix)
-        return slice(low, bisect_left(self.keys, prefix + PAST_ALL, low))
 
 
 class Image:
@@ -52,12 +28,10 @@ class Image:
 
     def __init__(self, items: Iterable[Item] = ()) -> None:
         self._items: dict[str, Item] = {}
-        self._shelves: dict[str, _Shelf] = {}
+        self._shelves: dict[str, list[str]] = {}
         for item in items:
             self._items[item.key] = item
-            shelf = self._shelf(item.key)
-            shelf.keys.append(item.key)
-            shelf.items.append(item)
+            self._shelves.setdefault(resource_of(item.key), []).append(item.key)
 
     def get(self, key: str) -> Item | None:
         """The item of `key`."""
@@ -65,36 +39,44 @@ class Image:
 
     def list(self, prefix: str) -> Sequence[Item]:
         """The items whose keys start with `prefix`, in key order."""
-        parts = [shelf.items[shelf.span(prefix)] for shelf in self._below(prefix)]
-        return parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
+        found = [shelf[_span(shelf, prefix)] for shelf in self._below(prefix)]
+        keys = found[0] if len(found) == 1 else chain.from_iterable(found)
+        return [*map(self._items.__getitem__, keys)]
 
     def count(self, prefix: str) -> int:
         """How many keys start with `prefix`."""
-        spans = [shelf.span(prefix) for shelf in self._below(prefix)]
+        spans = [_span(shelf, prefix) for shelf in self._below(prefix)]
         return sum(span.stop - span.start for span in spans)
 
-    def apply(self, event: Event) -> None:
-        """Take in one committed write."""
-        key = event.key
-        if event.deleted:
-            del self._items[key]
-            self._shelf(key).remove(key)
-            return
-        item = Item(key, event.created, event.revision, event.value)
+    def put(self, resource: str, item: Item) -> None:
+        """Take in a committed state of an object of `resource`."""
+        key = item.key
+        if key not in self._items:
+            shelf = self._shelves.get(resource)
+            if shelf is None:
+                self._shelves[resource] = [key]
+            elif shelf and key < shelf[-1]:
+                insort(shelf, key)
+            else:
+                shelf.append(key)
         self._items[key] = item
-        self._shelf(key).put(item)
 
-    def _shelf(self, key: str) -> _Shelf:
-        resource = resource_of(key)
-        shelf = self._shelves.get(resource)
-        if shelf is None:
-            shelf = self._shelves[resource] = _Shelf()
-        return shelf
+    def remove(self, resource: str, key: str) -> None:
+        """Take in that an object is gone."""
+        del self._items[key]
+        shelf = self._shelves[resource]
+        del shelf[bisect_left(shelf, key)]
 
-    def _below(self, prefix: str) -> Sequence[_Shelf]:
+    def _below(self, prefix: str) -> Sequence[Sequence[str]]:
         """The shelves that may hold keys of `prefix`, in the order of their keys."""
         if "/" in prefix:
             shelf = self._shelves.get(resource_of(prefix))
             return [] if shelf is None else [shelf]
         names = [name for name in self._shelves if f"{name}/".startswith(prefix)]
         return [self._shelves[name] for name in sorted(names, key=lambda name: f"{name}/")]
+
+
+def _span(shelf: Sequence[str], prefix: str) -> slice:
+    """Where the keys with `prefix` are on a shelf."""
+    low = bisect_left(shelf, prefix)
+    return slice(low, bisect_left(shelf, prefix + PAST_ALL, low))

@@ -19,8 +19,8 @@ from petset.base.clock import Clock
 from petset.store.compact import Compaction
 from petset.store.drivers.sqlite import SqliteDriver, Synchronous
 from petset.store.drivers.types import Driver, DriverError
-from petset.store.hub import History, Hub
-from petset.store.image import Image
+from petset.store.hub import History, Hub, by_resource
+from petset.store.image import Image, resource_of
 from petset.store.types import (
     ConflictError,
     Done,
@@ -275,16 +275,22 @@ class Log:
 
     def _publish(self, batch: Sequence[_Write]) -> None:
         events = [write.event for write in batch]
-        for event in events:
-            self._image.apply(event)
-            if self._head[event.key][0] == event.revision:
-                del self._head[event.key]
+        image, head = self._image, self._head
+        for event, item, _ in batch:
+            key = event.key
+            if event.deleted:
+                image.remove(resource_of(key), key)
+            else:
+                image.put(resource_of(key), item)
+            if head[key][0] == event.revision:
+                del head[key]
         self._revision = events[-1].revision
-        self._history.add(events, self._clock.now())
+        grouped = by_resource(events)
+        self._history.add(events, self._clock.now(), grouped)
         self._compaction.wrote(len(events))
         if self._waiters:
             self._wake(None)
-        calls = self._hub.publish(events)
+        calls = self._hub.publish(events, grouped)
         _tell(iter([(write.done, write.item) for write in batch]), calls)
 
     def _take_back(self, batch: Sequence[_Write], error: BaseException) -> None:
