@@ -15,7 +15,7 @@ from petset.controllers.nodelife import nodes, taints
 from petset.controllers.nodelife.disruption import Disruption, Word
 from petset.controllers.nodelife.nodes import ObservedGone, ObservedNode
 from petset.controllers.nodelife.plan import Observed, plan
-from petset.controllers.nodelife.pods import ObservedFinished, ObservedPod
+from petset.controllers.nodelife.pods import ObservedFinished, ObservedPod, leaves_at
 from petset.reconcile import podtemplate
 from petset.reconcile.actions import Plan
 from petset.reconcile.context import Context
@@ -39,6 +39,7 @@ class NodeLife(Controller[Observed]):
     def __init__(self, ctx: Context) -> None:
         self._client = ctx.client
         self._config = ctx.config
+        self._clock = ctx.clock
         self._nodes = ctx.informers.cache(nodes.RESOURCE)
         self._leases = ctx.informers.cache(LEASES)
         self._pods = ctx.informers.cache("pods")
@@ -47,6 +48,7 @@ class NodeLife(Controller[Observed]):
         self._renewed: dict[str, tuple[tuple[object, ...], float]] = {}
         self._missing: dict[str, float] = {}
         self._known: dict[str, str] = {}
+        self._due: set[str] = set()
         self._disruption = Disruption()
         self._pictured = self._disruption.picture
 
@@ -122,7 +124,17 @@ class NodeLife(Controller[Observed]):
             now = asyncio.get_running_loop().time()
             missing_s = now - self._missing.setdefault(node_name, now)
             gone = missing_s >= quarantine_s and await self._is_gone(node_name)
-        return ObservedPod(pod, node, missing_s, gone, quarantine_s)
+        relieved = self._is_relieved(key, pod, node)
+        return ObservedPod(pod, node, missing_s, gone, quarantine_s, relieved)
+
+    def _is_relieved(self, key: str, pod: Obj, node: Obj | None) -> bool:
+        """Whether a taint would have made the pod leave, and does not any more; noted."""
+        was_due = key in self._due
+        if leaves_at(pod, node, self._clock.now()) is None:
+            self._due.discard(key)
+            return was_due and node is not None and not meta.is_deleting(pod)
+        self._due.add(key)
+        return False
 
     async def _is_gone(self, node_name: str) -> bool:
         try:
@@ -161,6 +173,7 @@ class NodeLife(Controller[Observed]):
 
     def _on_pod(self, queue: Queue, old: Obj | None, new: Obj | None) -> None:
         if new is None:
+            self._due.discard(meta.key_of(old or {}))
             return
         if old is None or _concerns_node(old) != _concerns_node(new):
             queue.add(f"pod/{meta.key_of(new)}")

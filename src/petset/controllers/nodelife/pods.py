@@ -20,6 +20,7 @@ class ObservedPod:
         missing_s: how long the node has been missing from the caches.
         node_gone: a live look has shown that there is no such node.
         quarantine_s: how long it has to be missing.
+        relieved: it would have had to leave by a taint when it was seen last, and need not now.
     """
 
     pod: Obj
@@ -27,6 +28,7 @@ class ObservedPod:
     missing_s: float
     node_gone: bool
     quarantine_s: float
+    relieved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,19 @@ def plan_pod(seen: ObservedPod, now: float) -> Plan:
         return _orphaned(seen, now)
     if meta.is_deleting(pod):
         return _terminating(pod, seen.node)
-    at = taints.evicted_at(pod, taints.of(seen.node), now)
-    if at is None or podtemplate.is_finished(pod):
-        return Plan()
+    at = leaves_at(pod, seen.node, now)
+    if at is None:
+        return Plan((_told(pod, "Cancelling deletion of Pod"),) if seen.relieved else ())
     if at > now:
         return Plan(requeue_after_s=at - now)
     return Plan((_evict(pod, now),))
+
+
+def leaves_at(pod: Obj, node: Obj | None, now: float) -> float | None:
+    """When the pod has to leave the node because of taints; None: it need not, or goes already."""
+    if node is None or meta.is_deleting(pod) or podtemplate.is_finished(pod):
+        return None
+    return taints.evicted_at(pod, taints.of(node), now)
 
 
 def plan_finished(seen: ObservedFinished) -> Plan:
@@ -86,9 +95,6 @@ def _terminating(pod: Obj, node: Obj) -> Plan:
 
 
 def _evict(pod: Obj, now: float) -> Action:
-    name = f"{meta.namespace_of(pod)}/{meta.name_of(pod)}"
-    told = meta.reference_to({**pod, "kind": "Pod", "apiVersion": "v1"})
-    emit = Emit(told, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {name}")
     condition = _disruption(
         "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint"
     )
@@ -96,7 +102,12 @@ def _evict(pod: Obj, now: float) -> Action:
     mark = () if changed is None else (_status(pod, {"conditions": changed}),)
     uid = meta.uid_of(pod)
     gone = Delete("pods", meta.namespace_of(pod), meta.name_of(pod), uid=uid)
-    return Steps((emit, *mark, gone))
+    return Steps((_told(pod, "Marking for deletion Pod"), *mark, gone))
+
+
+def _told(pod: Obj, words: str) -> Emit:
+    involved = meta.reference_to({**pod, "kind": "Pod", "apiVersion": "v1"})
+    return Emit(involved, "Normal", "TaintManagerEviction", f"{words} {meta.key_of(pod)}")
 
 
 def _mark_failed(pod: Obj, reason: str, message: str, now: float) -> list[Action]:

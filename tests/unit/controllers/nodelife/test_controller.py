@@ -158,6 +158,28 @@ async def test_pods_leave_a_node_that_is_gone_without_their_agents_word() -> Non
         assert "nodeName" not in fresh["spec"]
 
 
+async def test_a_taint_that_goes_in_time_lets_the_pod_stay_and_says_so() -> None:
+    async with cluster(FACTORIES) as here:
+        await add_node(here.client)
+        mark = {"key": "a", "effect": "NoExecute"}
+        patient = [{**mark, "operator": "Exists", "tolerationSeconds": 300}]
+        await here.client.create("pods", pod(nodeName="n1", tolerations=patient), "default")
+        words = ("Normal", "TaintManagerEviction", "Cancelling deletion of Pod default/p")
+
+        async def taint(*marks: dict[str, str]) -> None:
+            await here.client.patch("nodes", "n1", {"spec": {"taints": list(marks)}})
+            await here.until(lambda: len(taint_keys(here)) == len(marks), "nodes")
+
+        await taint(mark)
+        async with asyncio.timeout(20):
+            while words not in here.said.events:
+                await taint()
+                await asyncio.sleep(0.05)  # a look at the pod may miss a taint that goes at once
+                await taint(mark)
+                await asyncio.sleep(0.05)
+        await here.exists("pods", "p")
+
+
 async def test_an_untolerated_taint_evicts_and_says_so() -> None:
     async with cluster(FACTORIES, kubelet=True) as here:
         tolerant = pod(tolerations=[{"operator": "Exists"}])

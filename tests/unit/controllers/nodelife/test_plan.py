@@ -260,6 +260,17 @@ def test_a_pod_that_may_stay_a_while_is_looked_at_then() -> None:
     assert plan(seen, NOW) == Plan(requeue_after_s=290.0)
 
 
+def test_a_pod_that_need_not_leave_any_more_is_told_so() -> None:
+    relieved = ObservedPod(pod(), node(), 0.0, node_gone=False, quarantine_s=1.0, relieved=True)
+    (told,) = flat(plan(relieved, NOW))
+    assert (told.kind, told.reason) == ("Normal", "TaintManagerEviction")
+    assert told.message == "Cancelling deletion of Pod default/p"
+    still = ObservedPod(
+        pod(tolerations=[tolerating(300)]), tainted(), 0.0, node_gone=False, quarantine_s=1.0
+    )
+    assert flat(plan(still, NOW)) == []
+
+
 def test_finished_pods_are_not_evicted() -> None:
     done = pod(status={"phase": "Succeeded"})
     assert plan(ObservedPod(done, tainted(), 0.0, node_gone=False, quarantine_s=1.0), NOW) == Plan()
