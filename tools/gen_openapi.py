@@ -25,6 +25,12 @@ WORDS = {
     "put": "replace",
 }
 """First words of identifiers, where they are not the action; a second one comes after the group."""
+SIGNPOSTS = (
+    ("version", "io.k8s.apimachinery.pkg.version.Info", "CodeVersion", "version"),
+    ("api", f"{META}.APIVersions", "CoreAPIVersions", "core"),
+    ("apis", f"{META}.APIGroupList", "APIVersions", "apis"),
+)
+"""Path, what is there, and what the operation is called and gathered under."""
 UNAUTHORIZED = {"401": {"description": "Unauthorized"}}
 OWN_TEXT = {
     QUANTITY: "A fixed-point number with a suffix: 500m, 2, 1Gi, 3e6.",
@@ -102,16 +108,40 @@ CONNECT = {
 def make_documents(
     definitions: Mapping[str, Json], names: Names, resources: list[Json]
 ) -> Iterator[tuple[str, Json]]:
-    """Path of each group version (`api/v1`, `apis/apps/v1`) and its document."""
+    """Path of each document (`version`, `apis`, `apis/apps`, `apis/apps/v1`), and it.
+
+    There is one for each group version, and one for each path that says what others there are.
+    """
     versions: dict[tuple[str, str], list[Json]] = {}
     for resource in resources:
         versions.setdefault((resource["group"], resource["version"]), []).append(resource)
+    groups = dict.fromkeys(group for group, _ in versions if group)
+    for path, name, word, tag in [*SIGNPOSTS, *map(_of_group, groups)]:
+        yield path, _document(_signpost(path, name, word, tag), definitions)
     for (group, version), members in versions.items():
         root = f"apis/{group}/{version}" if group else f"api/{version}"
-        paths: Json = {}
+        about = f"{package_name(group)}{version.capitalize()}APIResources"
+        paths = _signpost(root, f"{META}.APIResourceList", about, tag_of(group, version))
         for resource in members:
             paths |= _Paths(f"/{root}", resource, names).make()
         yield root, _document(paths, definitions)
+
+
+def _of_group(group: str) -> tuple[str, str, str, str]:
+    about = f"{package_name(group)}APIGroup"
+    return f"apis/{group}", f"{META}.APIGroup", about, tag_of(group)
+
+
+def _signpost(path: str, name: str, about: str, tag: str) -> Json:
+    """The item of a path at which one thing can be read, a `name`."""
+    answer = {"description": "OK", "content": {JSON: {"schema": _link(name)}}}
+    operation = {
+        "tags": [tag],
+        "description": f"get {about}",
+        "operationId": f"get{about}",
+        "responses": {"200": answer, **UNAUTHORIZED},
+    }
+    return {f"/{path}/": {"get": operation}}
 
 
 def _document(paths: Json, definitions: Mapping[str, Json]) -> Json:
@@ -189,6 +219,12 @@ def package_name(group: str) -> str:
     return "".join(w.capitalize() for w in (group.removesuffix(".k8s.io") or "core").split("."))
 
 
+def tag_of(*words: str) -> str:
+    """What operations on a group, or on a version of it, are gathered under."""
+    package = package_name(words[0])
+    return "_".join((package[0].lower() + package[1:], *words[1:]))
+
+
 def _link(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
@@ -228,9 +264,8 @@ class _Paths:
     ) -> Json:
         """What an operation is called. `sub` is a subresource, `method` one that connects to it."""
         group, version, name = kind
-        package = package_name(self.resource["group"])
         return {
-            "tags": [f"{package[0].lower()}{package[1:]}_{self.resource['version']}"],
+            "tags": [tag_of(self.resource["group"], self.resource["version"])],
             "description": f"{action} {name}",
             "operationId": self.identify(WORDS.get(action, action), method, sub),
             "x-kubernetes-action": action,

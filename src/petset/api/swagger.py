@@ -56,7 +56,7 @@ def encode(head: Json, parts: Iterable[Part]) -> bytes:
     for section, name, value in parts:
         sections[section] += orjson.dumps({name: value})[1:-1] + b","
     made = [orjson.dumps(head)[1:-1]]
-    made += [b'"%b":{%b}' % (name.encode(), all_[:-1]) for name, all_ in sections.items()]
+    made += [b'"%b":{%b}' % (name.encode(), bytes(all_[:-1])) for name, all_ in sections.items()]
     return b"{%b}" % b",".join(made)
 
 
@@ -113,7 +113,7 @@ def _item(item: Json, parameters: Parameters) -> Json:
 
 
 def _operation(operation: Json, parameters: Parameters) -> Json:
-    action, sent = operation["x-kubernetes-action"], operation.get("requestBody", {})
+    action, sent = operation.get("x-kubernetes-action"), operation.get("requestBody", {})
     converted: Json = {
         **operation,
         "consumes": sorted(sent["content"]) if action == "patch" else [ANY],

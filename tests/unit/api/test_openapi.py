@@ -16,13 +16,14 @@ def document(path: str) -> dict[str, Any]:
     return parsed
 
 
-def test_index_lists_every_group_version_with_a_hash() -> None:
+def test_index_lists_every_document_with_a_hash() -> None:
     body, etag = openapi.index()
     paths = orjson.loads(body)["paths"]
     expected = {
         f"apis/{r.api_version}" if r.group else f"api/{r.version}" for r in registry.RESOURCES
     }
-    assert set(paths) == expected
+    groups = {f"apis/{r.group}" for r in registry.RESOURCES if r.group}
+    assert set(paths) == expected | groups | {"version", "api", "apis"}
     url = paths["apis/apps/v1"]["serverRelativeURL"]
     assert url == f"/openapi/v3/apis/apps/v1?hash={openapi.etag('apis/apps/v1')[1:-1]}"
     assert etag.startswith('"')
@@ -72,6 +73,25 @@ def test_every_patch_tells_of_field_validation_and_the_four_types(path: str) -> 
         kind = operation["x-kubernetes-group-version-kind"]
         schemas = parsed["components"]["schemas"].values()
         assert any(kind in s.get("x-kubernetes-group-version-kind", ()) for s in schemas)
+
+
+def test_every_path_that_lists_others_is_documented() -> None:
+    found = {
+        path.rstrip("/"): item["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        for root in openapi.hashes()
+        for path, item in document(root)["paths"].items()
+        if path.endswith("/")
+    }
+    names = {path: schema["$ref"].rpartition(".")[2] for path, schema in found.items()}
+    assert {p: names[p] for p in ("/version", "/api", "/apis", "/apis/apps")} == {
+        "/version": "Info",
+        "/api": "APIVersions",
+        "/apis": "APIGroupList",
+        "/apis/apps": "APIGroup",
+    }
+    versions = {r.api_version if r.group else r.version for r in registry.RESOURCES}
+    roots = {f"/apis/{v}" if "/" in v else f"/api/{v}" for v in versions}
+    assert {path for path, name in names.items() if name == "APIResourceList"} == roots
 
 
 def test_every_resource_with_patch_has_its_path() -> None:

@@ -59,7 +59,7 @@ def test_everything_of_the_newer_documents_is_there(document: Json) -> None:
     assert document["definitions"].keys() == schemas
     for key, operation in found.items():
         for name in ("operationId", "x-kubernetes-action", "x-kubernetes-group-version-kind"):
-            assert operation[name] == wanted[key][name]
+            assert operation.get(name) == wanted[key].get(name)
 
 
 def test_operations_are_called_as_upstream_calls_them(document: Json) -> None:
