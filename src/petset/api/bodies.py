@@ -98,7 +98,8 @@ def _may_repeat(data: bytes, value: object) -> bool:
 
     A key that comes twice is in the text twice and in the value once, which then has fewer texts.
     """
-    return _quotes(data) != _quotes(orjson.dumps(value))
+    plain = orjson.dumps(value)
+    return not data.startswith(plain) and _quotes(data) != _quotes(plain)
 
 
 def _quotes(data: bytes) -> int:

@@ -26,6 +26,9 @@ from petset.apiserver.verbs import create, options
 from petset.base.http import Identity, Later, Request, Response
 from petset.store.types import Item, StoreError, UnavailableError
 
+_KNOWN = frozenset({"fieldManager", "fieldValidation"})
+"""Parameters of a query that change nothing of how a create is answered."""
+
 Failure = Callable[[Exception], Response]
 """The answer that tells what went wrong."""
 
@@ -44,7 +47,9 @@ class Creates:
     def answer(self, request: Request) -> Later | None:
         """An answer that comes with the commit, or None for the ordinary path."""
         identity, route = plain_reader(request), _target(request.path)
-        if identity is None or route is None or request.query or not _sends_json(request):
+        if identity is None or route is None or not _sends_json(request):
+            return None
+        if request.query and not _KNOWN.issuperset([name for name, _ in request.query]):
             return None
         loop = asyncio.get_running_loop()
         kind = behaviour(route.stored.id)

@@ -1,4 +1,4 @@
-"""Requests that differ from an earlier one of their connection in path and body only.
+"""Requests that differ from an earlier one of their connection in target and body only.
 
 Clients send the same header lines with each request. Once the parser has taken a GET or a POST
 whole, the next one with the same lines, byte for byte, needs only its first line to be read. The
@@ -9,17 +9,22 @@ same behind every request line that has this form, and everything else is left t
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from petset.base.http import Request
 from petset.base.intake import Incoming
+from petset.base.wirehead import split_target
 
 BLOCK_BYTES_MAX = 4096
 PATH_BYTES_MAX = 1024
 POSTS_MAX = 8
 """Header blocks of POSTs remembered: they differ in the length of the body."""
 
-_LINE = re.compile(rb"(?:GET|POST) (/[A-Za-z0-9/._~:@!$&'()*+,;=-]*) HTTP/1\.1")
+_CHARS = rb"[A-Za-z0-9/._~:@!$&'()*+,;=-]"
+_QUERY = rb"\?(?:%b|%%){0,256}" % _CHARS
+_LINE = re.compile(rb"(?:GET|POST) (/%b*)(%b)? HTTP/1\.1" % (_CHARS, _QUERY))
 
 
 class Repeats:
@@ -87,15 +92,22 @@ def _made(data: bytes, end: int, like: Request, body: bytes) -> Request | None:
     line = _LINE.fullmatch(data, 0, end)
     if line is None:
         return None
-    path = line[1].decode()
+    path, query = line[1].decode(), line[2]
     return Request(
         like.method,
         path,
-        (),
+        () if query is None else _pairs(query),
         like.headers,
         body,
-        path,
+        path if query is None else path + query.decode(),
         like.peer,
         remote=like.remote,
         notes=like.notes,
     )
+
+
+@lru_cache(maxsize=256)
+def _pairs(query: bytes) -> Sequence[tuple[str, str]]:
+    """A query by names and values: clients ask with the same few."""
+    _, pairs, _ = split_target(f"/{query.decode()}")
+    return tuple(pairs)

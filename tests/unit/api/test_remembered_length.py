@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from petset.api import prune, quantity, times
+from petset.api import clean, names, prune, quantity, times
 from petset.api.patch import managed_fields
 from petset.apiserver import peek
 
@@ -37,3 +37,23 @@ def test_large_objects_are_not_remembered_decoded() -> None:
     before = peek._kept.cache_info().currsize
     assert len(peek.decoded(b'{"a":"%b"}' % (b"x" * LONG))["a"]) == LONG
     assert peek._kept.cache_info().currsize == before
+
+
+def test_leaves_of_large_maps_are_not_remembered() -> None:
+    before = managed_fields._kept_leaves.cache_info().currsize
+    assert len(managed_fields._added_leaves(["x" * LONG])) == 2
+    assert len(managed_fields._added_leaves([f"k{n}" for n in range(LONG)])) == LONG + 1
+    assert managed_fields._kept_leaves.cache_info().currsize == before
+
+
+def test_long_quantities_are_not_remembered_as_clean() -> None:
+    before = clean._is_canonical.cache_info().currsize
+    assert not clean._is_quantity("1" * LONG)
+    assert clean._is_canonical.cache_info().currsize == before
+
+
+def test_long_labels_are_not_remembered() -> None:
+    before = names._is_fine_label.cache_info().currsize
+    assert not names._are_fine_labels({"a": "x" * LONG})
+    assert not names._are_fine_labels({"x" * LONG: "a"})
+    assert names._is_fine_label.cache_info().currsize == before

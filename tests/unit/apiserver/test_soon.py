@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from petset.base.http import Later, PeerCertificate, Request, Response
+from petset.base.wirehead import split_target
 from petset.store.drivers.memory import MemoryStore
 from petset.store.types import Done, Make, UnavailableError
 from tests.unit.apiserver.harness import (
@@ -34,6 +35,23 @@ SOON: list[tuple[str, Any, Mapping[str, str]]] = [
     (MAPS, {**configmap("a"), "unknown": 1}, JSON),
     (MAPS, {"metadata": {"generateName": "g-"}}, JSON),
     (MAPS, configmap("a", {"k": "v" * 200_000}), {**JSON, "accept-encoding": "gzip"}),
+    (f"{MAPS}?fieldManager=kubectl-create&fieldValidation=Strict", configmap("a"), JSON),
+    (f"{MAPS}?fieldValidation=Ignore", {**configmap("a"), "unknown": 1}, JSON),
+    (f"{MAPS}?fieldValidation=&fieldManager=", {**configmap("a"), "unknown": 1}, JSON),
+    (MAPS, {**configmap("a"), "data": {}, "binaryData": None}, JSON),
+    (MAPS, {"metadata": {"name": "a", "labels": {}, "uid": "x", "generation": 3}}, JSON),
+    (MAPS, {"metadata": {"name": "a", "managedFields": []}}, JSON),
+    (MAPS, {"metadata": {"name": "a.b.c", "annotations": {"a/b": "c"}}, "immutable": True}, JSON),
+    (
+        "/api/v1/namespaces/default/secrets",
+        {"metadata": {"name": "s"}, "stringData": {"a": "b"}, "data": {"c": "ZA=="}},
+        JSON,
+    ),
+    (
+        "/apis/coordination.k8s.io/v1/namespaces/default/leases",
+        {"metadata": {"name": "l"}, "spec": {"renewTime": "2026-11-20T05:02:52.1Z"}},
+        JSON,
+    ),
     (PODS, pod("p"), JSON),
     (SETS, statefulset(), JSON),
     (NODES, node("n"), JSON),
@@ -49,6 +67,12 @@ NOT_SOON: list[tuple[str, Any, Mapping[str, str]]] = [
     (MAPS, configmap("a"), {**JSON, "accept": "application/yaml"}),
     (MAPS, configmap("a"), {**JSON, "user-agent": "curl/8.0"}),
     (MAPS, configmap("a"), {**JSON, "impersonate-user": "system:anonymous"}),
+    (f"{MAPS}?dryRun=All", configmap("a"), JSON),
+    (f"{MAPS}?pretty=true", configmap("a"), JSON),
+    (f"{MAPS}?timeout=1s", configmap("a"), JSON),
+    (f"{MAPS}?fieldValidation=Strict", {**configmap("a"), "unknown": 1}, JSON),
+    (f"{MAPS}?fieldValidation=Loose", configmap("a"), JSON),
+    (f"{MAPS}?fieldManager={'x' * 129}", configmap("a"), JSON),
     (f"{MAPS}/a", configmap("a"), JSON),
     (f"{PODS}/p/binding", {"target": {"name": "n"}}, JSON),
     (SERVICES, {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 1}]}}, JSON),
@@ -61,9 +85,9 @@ NOT_SOON: list[tuple[str, Any, Mapping[str, str]]] = [
 
 def asked(path: str, obj: Any, headers: Mapping[str, str], notes: Any = None) -> Request:
     body = orjson.dumps(obj)
-    return Request(
-        "POST", path, (), headers, body, path, peer=ROOT, notes={} if notes is None else notes
-    )
+    kept = {} if notes is None else notes
+    where, query, _ = split_target(path)
+    return Request("POST", where, query, headers, body, path, peer=ROOT, notes=kept)
 
 
 def told(response: Response) -> tuple[int, list[tuple[str, str]], object]:

@@ -45,12 +45,28 @@ async def test_the_second_request_with_the_same_lines_is_answered_at_once() -> N
     assert (quick.handled, quick.at_once) == (["/a"], ["/b"])
 
 
+async def test_queries_may_differ_too() -> None:
+    seen: list[Request] = []
+
+    def glance(request: Request) -> None:
+        seen.append(request)
+
+    async with front(echo, at_once=glance) as f:
+        peer = await f.connect()
+        await ask(peer, GET)
+        answer = await ask(peer, b"GET /b?x=1&y=%41+b&z HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert answer.body == b"GET /b [('x', '1'), ('y', 'A b'), ('z', '')] "
+    (request,) = seen
+    assert list(request.query) == [("x", "1"), ("y", "A b"), ("z", "")]
+    assert (request.path, request.raw_target) == ("/b", "/b?x=1&y=%41+b&z")
+
+
 @pytest.mark.parametrize(
     "data",
     [
         b"HEAD /b HTTP/1.1\r\nHost: h\r\n\r\n",
         b"POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
-        b"GET /b?x=1 HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"GET /b?x[]=1 HTTP/1.1\r\nHost: h\r\n\r\n",
         b"GET /%62 HTTP/1.1\r\nHost: h\r\n\r\n",
         b"GET /b HTTP/1.1\r\nHost: h\r\nAccept: x\r\n\r\n",
         b"GET /b HTTP/1.0\r\nHost: h\r\n\r\n",

@@ -8,7 +8,7 @@ Invariant: values are only read.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from petset.api.patch.fieldset import LEAF, SELF, Fields, key_of, member, union,
 ATOM, STRUCT, MAP, KEYED, SET = range(5)
 KEPT_LENGTH_MAX = 256
 """Longer texts are not remembered."""
+KEPT_KEYS_MAX = 32
+"""Nor are the fields of larger maps."""
 
 KEY_DEFAULTS: Mapping[tuple[str, str], str] = {
     ("ContainerPort", "protocol"): "TCP",
@@ -221,8 +223,7 @@ def added(shape: Shape, value: Any) -> Fields:
             made[name] = added(inner, item) if inner.kind else LEAF
     elif kind == MAP:
         if shape.item.kind == ATOM:
-            made.update([(f"f:{key}", LEAF) for key in value])
-            return made
+            return _added_leaves(value)
         for key, item in value.items():
             made[f"f:{key}"] = added(shape.item, item)
     elif kind == SET:
@@ -231,6 +232,19 @@ def added(shape: Shape, value: Any) -> Fields:
         for element in value:
             made[element_name(shape, element)] = added(shape.item, element)
     return made
+
+
+def _added_leaves(keys: Iterable[str]) -> Fields:
+    names = tuple(keys)
+    short = len(names) <= KEPT_KEYS_MAX and sum(map(len, names)) <= KEPT_LENGTH_MAX
+    return (_kept_leaves if short else _kept_leaves.__wrapped__)(names)
+
+
+@functools.lru_cache(maxsize=512)
+def _kept_leaves(keys: tuple[str, ...]) -> Fields:
+    """A map's fields; most maps have the keys of many others."""
+    made: dict[str, Fields] = {f"f:{key}": LEAF for key in keys}
+    return {SELF: LEAF, **made}
 
 
 def created(shape: Shape, value: Mapping[str, Any]) -> Fields | None:
