@@ -54,7 +54,7 @@ def wanted(node: Obj, statuses: dict[str, str], now: float, word: Word = "go") -
     present = {_pair(t) for t in kept}
     since = meta.format_time(now)
     added = [
-        {"key": key, "effect": effect} | ({"timeAdded": since} if effect == NO_EXECUTE else {})
+        {"key": key, "effect": effect, "timeAdded": since}
         for key, effect in keys
         if (key, effect) not in present
     ]

@@ -23,18 +23,19 @@ def write(target: Path, files: Mapping[str, File], *, group: int | None, token: 
     """
     target.mkdir(parents=True, exist_ok=True)
     current = target / DATA
-    if current.is_symlink() and _read(current.resolve()) == dict(files):
+    readable = 0 if group is None else 0o440
+    wanted = {name: File(file.data, file.mode | readable) for name, file in files.items()}
+    if current.is_symlink() and _read(current.resolve()) == wanted:
         return False
     fresh = target / f"..{token}"
     fresh.mkdir()
-    for name, file in files.items():
+    for name, file in wanted.items():
         path = fresh / _safe(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file.data)
-        mode = file.mode | (0o440 if group is not None else 0)
         if group is not None:
             os.chown(path, -1, group)
-        path.chmod(mode)
+        path.chmod(file.mode)
     fresh.chmod(0o755)
     old = current.readlink() if current.is_symlink() else None
     swap = target / "..data_new"

@@ -71,6 +71,14 @@ def test_taints_follow_conditions(statuses: Any, wanted: Any) -> None:
     assert keys(taints.wanted(node(), statuses, NOW)) == wanted
 
 
+def test_when_a_taint_was_added_is_kept() -> None:
+    fresh = taints.wanted(node(unschedulable=True), {"Ready": "Unknown"}, NOW)
+    assert {t["timeAdded"] for t in fresh} == {format_time(NOW)}
+    assert len(fresh) == 3
+    later = taints.wanted(node(unschedulable=True, marks=fresh), {"Ready": "Unknown"}, NOW + 60)
+    assert later == fresh
+
+
 def test_taints_of_others_stay_and_spent_ones_go() -> None:
     foreign = {"key": "example.com/x", "effect": "NoExecute"}
     spent = {"key": f"{NODE}unreachable", "effect": "NoExecute", "timeAdded": "x"}
