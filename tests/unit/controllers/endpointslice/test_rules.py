@@ -282,6 +282,45 @@ def test_a_label_of_the_service_that_changes_comes_to_its_objects() -> None:
     assert changed == ["b", "b"]
 
 
+def kept(slice_: Any, name: str) -> Any:
+    """A slice as the server keeps it."""
+    metadata = {**slice_["metadata"], "name": name, "uid": f"u-{name}"}
+    metadata["annotations"] = {**metadata["annotations"], "mine": "x"}
+    return {**slice_, "metadata": metadata}
+
+
+def test_pods_that_go_leave_the_others_in_their_slice() -> None:
+    pods = [pod(f"db-{i}", status={"podIP": f"10.128.0.{i}"}) for i in range(3)]
+    (first,), _ = made(service(), *pods)
+    assert first["metadata"]["namespace"] == "default"
+    observed = seen(service(), pods[0], pods[2], stored=[kept(first, "db-x")])
+    actions = plan(observed, NOW + 60).actions
+    (update,) = [a for a in actions if isinstance(a, Update)]
+    assert update.obj["metadata"]["name"] == "db-x"
+    assert [e["targetRef"]["name"] for e in update.obj["endpoints"]] == ["db-0", "db-2"]
+    when = "endpoints.kubernetes.io/last-change-trigger-time"
+    annotations = {"mine": "x", when: meta.format_time(NOW + 60)}
+    assert update.obj["metadata"]["annotations"] == annotations
+
+
+def test_a_slice_that_empties_goes_unless_it_is_the_last_one() -> None:
+    ports = [{"port": 80, "targetPort": "web"}]
+    other = {**WEB, "containerPort": 9090}
+    pods = [
+        pod("a", containers=[{"name": "c", "ports": [WEB]}]),
+        pod("b", containers=[{"name": "c", "ports": [other]}]),
+    ]
+    found, endpoints = made(service(ports=ports), *pods)
+    stored = [kept(s, f"db-{s['ports'][0]['port']}") for s in found]
+    one_left = seen(service(ports=ports), pods[0], stored=stored, old=endpoints)
+    gone = [a.name for a in plan(one_left, NOW).actions if isinstance(a, Delete)]
+    assert gone == ["db-9090"]
+    nobody = plan(seen(service(ports=ports), stored=stored, old=endpoints), NOW).actions
+    assert len([a for a in nobody if isinstance(a, Delete)]) == 1
+    (empty,) = [a for a in nobody if isinstance(a, Update) and a.resource == slices.RESOURCE]
+    assert (empty.obj["endpoints"], empty.obj["ports"]) == ([], [])
+
+
 def test_more_endpoints_than_one_object_takes() -> None:
     pods = [pod(f"p{i:04}", ready=i >= 10, status={"podIP": f"10.1.{i // 250}.{i % 250}"})
             for i in range(1010)]  # fmt: skip
