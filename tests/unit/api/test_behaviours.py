@@ -41,3 +41,31 @@ def test_other_kinds_get_a_plain_one() -> None:
     plain = behaviour("widgets.example.com")
     assert plain.validate({}) == []
     assert plain.table is not None
+
+
+def test_workloads_and_policies_count_the_changes_of_their_spec() -> None:
+    """As upstream: what a controller observes by `status.observedGeneration` has a generation."""
+    counted = {name for name in BEHAVIOURS if behaviour(name).generation}
+    assert counted >= {
+        "pods",
+        "replicationcontrollers",
+        "daemonsets.apps",
+        "deployments.apps",
+        "replicasets.apps",
+        "statefulsets.apps",
+        "cronjobs.batch",
+        "jobs.batch",
+        "ingresses.networking.k8s.io",
+        "networkpolicies.networking.k8s.io",
+        "poddisruptionbudgets.policy",
+    }
+    assert not counted & {
+        "configmaps",
+        "namespaces",
+        "nodes",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "services",
+        "controllerrevisions.apps",
+        "leases.coordination.k8s.io",
+    }

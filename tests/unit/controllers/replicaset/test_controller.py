@@ -5,8 +5,11 @@ from typing import Any
 
 from petset.api import meta
 from petset.api.meta import MutableObj
+from petset.base.clock import SystemClock
+from petset.base.ids import Ids
 from petset.controllers.replicaset import controller
 from petset.controllers.replicaset.plan import is_active
+from petset.reconcile.context import Config, Context
 from tests.unit.controllers.cluster import Cluster, cluster
 
 FACTORIES = [("replicaset", controller.make)]
@@ -94,6 +97,24 @@ async def test_scaling_down_removes_the_cheapest_pods() -> None:
         await here.until(lambda: active(here) == [dear], "pods")
         await settled(here, 1)
         assert here.said.reasons().count("SuccessfulDelete") == 2
+
+
+async def test_the_pods_of_all_sets_of_one_owner_are_looked_at_together() -> None:
+    owner = {"kind": "Deployment", "apiVersion": "apps/v1", "name": "api", "uid": "d"}
+    async with cluster(FACTORIES, kubelet=True) as here:
+        for name, replicas in (("old", 2), ("new", 1), ("other", 1)):
+            made = api(name, replicas)
+            uid = "x" if name == "other" else "d"
+            made["metadata"]["ownerReferences"] = [{**owner, "uid": uid, "controller": True}]
+            await here.client.create(SETS, made, "default")
+        for name, replicas in (("old", 2), ("new", 1), ("other", 1)):
+            await settled(here, replicas, name)
+        clock, ids = SystemClock(), Ids(1)
+        ctx = Context(here.informers, here.client, clock, ids, lambda _: here.said, Config())
+        seen = await controller.make(ctx).observe("default/old")
+        assert seen is not None
+        owners = [(meta.controller_of(pod) or {})["name"] for pod in seen.related]
+        assert sorted(owners) == ["new", "old", "old"]
 
 
 async def test_orphans_are_adopted_and_pods_with_other_labels_are_let_go() -> None:

@@ -8,11 +8,13 @@ import pytest
 from petset.api import meta
 from petset.api.meta import MutableObj
 from petset.controllers.statefulset import identity, rollout, status, storage
+from petset.controllers.statefulset.plan import Observed, plan
 from petset.controllers.statefulset.rollout import Slot
 from petset.controllers.statefulset.spec import read
 from petset.controllers.statefulset.status import Status
 from petset.controllers.statefulset.world import healthy
 from petset.reconcile import revisions
+from petset.reconcile.actions import Reported, Sequence
 
 NOW = 1_700_000_000.0
 HEALTHY = Slot(stale=True, available=True, terminating=False)
@@ -179,3 +181,15 @@ def test_a_set_with_a_pod_too_many_is_not_complete() -> None:
     assert status.completed(spec, counted) == counted
     whole = status.completed(spec, replace(counted, replicas=2, updated=2))
     assert (whole.current_revision, whole.current) == ("r2", 2)
+
+
+def test_what_exists_already_is_no_failure_to_tell_of() -> None:
+    """Another sync made it; the caches do not show it yet."""
+    claims = [{"metadata": {"name": "data"}, "spec": {}}]
+    found = {"kind": "StatefulSet", "apiVersion": "apps/v1", **make(volumeClaimTemplates=claims)}
+    made = plan(Observed(found, (), (), {}), NOW)
+    (both,) = [action for action in made.actions if isinstance(action, Sequence)]
+    claim, pod = both.actions
+    assert isinstance(claim, Reported)
+    assert isinstance(pod, Reported)
+    assert claim.quiet == pod.quiet == ("AlreadyExists",)
