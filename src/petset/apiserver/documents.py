@@ -7,13 +7,13 @@ import asyncio
 import threading
 import zlib
 from collections.abc import Mapping, Sequence
-from email.utils import formatdate
 
 from petset.api import discovery, openapi, registry
 from petset.api.errors import not_acceptable
 from petset.apiserver import negotiate
 from petset.apiserver.answer import plain
 from petset.apiserver.route import NotFoundPathError
+from petset.base import httpdate
 from petset.base.http import Request, Response
 
 OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
@@ -175,7 +175,7 @@ def openapi_document(request: Request, now: float) -> Response:
     if request.param("hash") == known:
         headers += [
             ("Cache-Control", openapi.IMMUTABLE),
-            ("Expires", formatdate(now + YEAR_S, usegmt=True)),
+            ("Expires", httpdate.text(now + YEAR_S)),
         ]
     if negotiate.accepts_gzip(request.headers.get("accept-encoding", "")):
         headers.append(("Content-Encoding", "gzip"))

@@ -6,10 +6,10 @@ refused) nor contradict the framing, which is the edge's alone.
 
 import re
 from collections.abc import Sequence
-from email.utils import formatdate
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote
 
+from petset.base import httpdate
 from petset.base.clock import Clock
 from petset.base.http import Headers, Response
 
@@ -45,7 +45,7 @@ class Heads:
             self._lines.clear()
         line = self._lines.get(status)
         if line is None:
-            date = formatdate(second, usegmt=True)
+            date = httpdate.text(second)
             line = f"HTTP/1.1 {status} {PHRASES.get(status, 'Unknown')}\r\nDate: {date}\r\n"
             self._lines[status] = line
         return line

@@ -1,6 +1,6 @@
 """The agent process of one node: pods, DNS and Services of that node.
 
-Started by `petset up`; `python -m petset.cli.agent --state DIR --run DIR --node NAME`.
+Started by `petset up`; `python -m petset.cli.load agent --state DIR --run DIR --node NAME`.
 Invariant: reaches the cluster over the API only. Its death leaves pods, names in use and Service
 rules as they are; the next one takes over.
 """
@@ -211,7 +211,3 @@ async def _dns_sockets(
             tcp.close()
     finally:
         udp.close()
-
-
-if __name__ == "__main__":
-    main()

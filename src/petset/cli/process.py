@@ -119,8 +119,8 @@ def _may_hurry() -> bool:
     return bool(capabilities >> _CAP_SYS_NICE & 1)
 
 
-def start(module: str, arguments: Sequence[str], *, pid_file: Path, log: Path) -> Started:
-    """Start `python -m module` detached from this terminal and session.
+def start(kind: str, arguments: Sequence[str], *, pid_file: Path, log: Path) -> Started:
+    """Start a `server` or `agent` detached from this terminal and session.
 
     The child gets the write end of a pipe as `--ready-fd`, and as `--go-fd` the read end of one on
     which it waits before it begins; its output goes to `log`.
@@ -128,7 +128,7 @@ def start(module: str, arguments: Sequence[str], *, pid_file: Path, log: Path) -
     log.parent.mkdir(parents=True, exist_ok=True)
     reader, writer = os.pipe()
     gate, opener = os.pipe()
-    words = [module, *arguments, "--ready-fd", str(writer), "--go-fd", str(gate)]
+    words = [kind, *arguments, "--ready-fd", str(writer), "--go-fd", str(gate)]
     with log.open("ab") as output:
         pid = _spawn(words, output.fileno(), (writer, gate))
     os.close(writer)
@@ -140,7 +140,7 @@ def start(module: str, arguments: Sequence[str], *, pid_file: Path, log: Path) -
 
 
 def _spawn(words: Sequence[str], output: int, kept: Sequence[int]) -> int:
-    """Start `python -m WORDS` in a session of its own; its pid. (`subprocess` takes long to load.)
+    """Start a process in a session of its own; its pid. (`subprocess` takes long to load.)
 
     Nothing is looked for in the directory where the user happens to be (-P).
     """
@@ -148,7 +148,7 @@ def _spawn(words: Sequence[str], output: int, kept: Sequence[int]) -> int:
         os.set_inheritable(descriptor, True)
     return os.posix_spawn(
         sys.executable,
-        [sys.executable, "-P", "-m", *words],
+        [sys.executable, "-P", "-m", "petset.cli.load", *words],
         dict(os.environ, PYTHONUNBUFFERED="1", **MALLOC),
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

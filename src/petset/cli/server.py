@@ -1,6 +1,6 @@
 """The server process: API over its store, controllers and scheduler, on one event loop.
 
-Started by `petset up`; `python -m petset.cli.server --state DIR --run DIR`.
+Started by `petset up`; `python -m petset.cli.load server --state DIR --run DIR`.
 Invariant: what only users' commands need (yaml, cryptography) is not imported here, and what the
 API does not need (`control`) only when it answers.
 """
@@ -169,7 +169,3 @@ async def _end(work: "asyncio.Task[None]", ending: "asyncio.Task[bool]") -> None
     work.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await work
-
-
-if __name__ == "__main__":
-    main()

@@ -246,7 +246,7 @@ def start_agent(
 def _start(where: paths.Paths, kind: str, more: list[str], at_once: bool) -> process.Started:
     name = "-".join([kind, *more[1:]])
     started = process.start(
-        f"petset.cli.{kind}",
+        kind,
         ["--state", str(where.state), "--run", str(where.run), *more],
         pid_file=where.pid_file(name),
         log=where.logs / f"{name}.log",
