@@ -17,8 +17,8 @@ The outcome of one turn is `Done`, `After(seconds)`, `Retry` (back-off) or `Term
 wait for the next change).
 
 Invariant: a key is planned only when the caches have seen its own earlier writes (freshness.py).
-Invariant: a key whose plan is expensive is delayed before its next one; changes in the meantime are
-handled together.
+Invariant: a key whose plan is expensive is delayed before its next one (pauses.py); changes in the
+meantime are handled together.
 Invariant: `except Exception` stands here and nowhere else in the controllers: a bug in one plan is
 logged, counted and retried with back-off; the other keys go on.
 """
@@ -40,6 +40,7 @@ from petset.reconcile.events import Events
 from petset.reconcile.execute import Executed, Executor, ExternalEffect, Failure
 from petset.reconcile.freshness import Freshness
 from petset.reconcile.metrics import Sample
+from petset.reconcile.pauses import Pauses
 
 S = TypeVar("S")
 
@@ -47,16 +48,6 @@ _log = logging.getLogger(__name__)
 
 RETRY_MAX_S = 60.0
 """Longest back-off of a key, in seconds."""
-
-EXPENSIVE_S = 0.001
-"""A plan that takes at least this long is expensive: its key is delayed before the next one."""
-
-PAUSE_FACTOR = 5.0
-"""The delay is this many times the duration of the last plan, times the number of delayed keys:
-planning leaves most of the CPU to other work, however many keys are busy."""
-
-PAUSE_MAX_S = 1.0
-"""Longest such delay, in seconds."""
 
 _TERMINAL_CODES = frozenset({400, 405, 415, 501})
 """Answers that another try cannot change: the request itself is wrong or not supported."""
@@ -126,7 +117,7 @@ class Loop(Generic[S]):
         ctx.metrics.add(self._samples)
         self.queue = Queue(max_s=RETRY_MAX_S)
         self._working = 0
-        self._pauses: dict[str, float] = {}
+        self._pauses = Pauses()
         self._freshness = Freshness(controller.caches, self.queue.add)
         self.events = Events(ctx.recorder(controller.component))
         self._executor = Executor(
@@ -179,7 +170,7 @@ class Loop(Generic[S]):
         """Observe, plan and execute once."""
         if (delay := self._freshness.delay(key)) is not None:
             return After(delay)
-        if (pause := self._pauses.get(key, 0.0) - asyncio.get_running_loop().time()) > 0:
+        if (pause := self._pauses.left(key, asyncio.get_running_loop().time())) > 0:
             return After(pause)
         try:
             seen = await self._controller.observe(key)
@@ -187,7 +178,7 @@ class Loop(Generic[S]):
             return _failed(error)
         if seen is None:
             self._freshness.forget(key)
-            self._pauses.pop(key, None)
+            self._pauses.forget(key)
             return Done()
         plan = self._plan(key, seen)
         executed = await self._executor.execute(plan)
@@ -203,13 +194,7 @@ class Loop(Generic[S]):
         time = asyncio.get_running_loop().time
         began = time()
         plan = self._controller.plan(seen, self._clock.now())
-        ended = time()
-        took = ended - began
-        self._pauses.pop(key, None)
-        if took >= EXPENSIVE_S:
-            self._pauses = {k: until for k, until in self._pauses.items() if until > ended}
-            pause = took * PAUSE_FACTOR * (1 + len(self._pauses))
-            self._pauses[key] = ended + min(pause, PAUSE_MAX_S)
+        self._pauses.planned(key, began, time(), plan)
         return plan
 
     def _settle(self, key: str, outcome: Outcome) -> None:

@@ -1,6 +1,7 @@
 """Watches and observes for the EndpointSlice controller."""
 
 import asyncio
+import math
 from collections.abc import Iterable, Mapping
 from functools import partial
 
@@ -9,7 +10,7 @@ from petset.api.meta import Obj
 from petset.client.queue import Queue
 from petset.controllers.endpointslice import endpoint, legacy, slices
 from petset.controllers.endpointslice.plan import Observed, plan
-from petset.reconcile.actions import Plan
+from petset.reconcile.actions import Plan, Update
 from petset.reconcile.context import Context
 from petset.reconcile.loop import Controller
 
@@ -18,6 +19,10 @@ MANY = 50
 """Services with this many pods batch changes of pods before they are planned."""
 
 BATCH_S = 0.05
+BATCH_MAX_S = 0.4
+"""How long they wait: the longer, the longer the changes have gone on. A slice is written whole,
+and everyone who watches it reads all of it again."""
+
 LEGACY_PAUSE_S = 0.005
 LEGACY_PAUSE_MAX_S = 2.0
 """Pause, for each pod, between writes of such a service's Endpoints: the object is written whole,
@@ -46,18 +51,23 @@ class EndpointSlices(Controller[Observed]):
         self._zones: dict[str, str] = {}
         self._pods_heard = False
         self._legacy_at: dict[str, float] = {}
+        self._batches: dict[str, tuple[float, float]] = {}
+        self._written: dict[tuple[str, str], Obj] = {}
 
     def watch(self, queue: Queue) -> None:
         """Services by themselves, pods by selector, slices and Endpoints by their service."""
 
         def on_endpoints(old: Obj | None, new: Obj | None) -> None:
-            queue.add(meta.key_of(new or old or {}))
+            if not self._is_own(legacy.RESOURCE, old, new):
+                queue.add(meta.key_of(new or old or {}))
 
         def on_pod(old: Obj | None, new: Obj | None) -> None:
             for key in sorted(self._services_of(old, new)):
-                queue.add_after(key, BATCH_S if len(self._members.get(key, ())) >= MANY else 0.0)
+                queue.add_after(key, self._batch_s(key))
 
         def on_slice(old: Obj | None, new: Obj | None) -> None:
+            if self._is_own(slices.RESOURCE, old, new):
+                return
             for key in sorted({*service_keys(old or {}), *service_keys(new or {})}):
                 queue.add(key)
 
@@ -85,6 +95,7 @@ class EndpointSlices(Controller[Observed]):
 
     async def observe(self, key: str) -> Observed:
         """The service, the pods that it selects, its slices and Endpoints."""
+        self._note_batch(key)
         namespace, _, name = key.partition("/")
         names = sorted(self._members.get(key, ()))
         found = (self._pods.get(namespace, pod) for pod in names)
@@ -99,13 +110,38 @@ class EndpointSlices(Controller[Observed]):
 
     def plan(self, seen: Observed, now: float) -> Plan:
         """See `plan.plan`."""
-        return plan(seen, now)
+        made = plan(seen, now)
+        for action in made.actions:
+            if isinstance(action, Update):
+                self._written[action.resource, meta.key_of(action.obj)] = action.obj
+        return made
 
     def finish(self, key: str, seen: Observed) -> None:
         """The plan went through."""
         if not seen.legacy_wait_s and len(seen.pods) >= MANY:
             pause = min(LEGACY_PAUSE_MAX_S, len(seen.pods) * LEGACY_PAUSE_S)
             self._legacy_at[key] = _now() + pause
+
+    def _is_own(self, resource: str, old: Obj | None, new: Obj | None) -> bool:
+        """Whether a change is the last plan's own: one plan more would find nothing to do."""
+        written = self._written.pop((resource, meta.key_of(new or old or {})), None)
+        return None not in (written, new) and _content(written or {}) == _content(new or {})
+
+    def _batch_s(self, key: str) -> float:
+        """How long a change of a pod waits for others."""
+        if len(self._members.get(key, ())) < MANY:
+            return 0.0
+        return self._batches.get(key, (0.0, BATCH_S))[1]
+
+    def _note_batch(self, key: str) -> None:
+        """The changes up to now are planned: those that follow soon are to wait for longer."""
+        if len(self._members.get(key, ())) < MANY:
+            self._batches.pop(key, None)
+            return
+        now = _now()
+        before, pause = self._batches.get(key, (-math.inf, BATCH_S))
+        soon = now - before <= 3 * pause
+        self._batches[key] = (now, min(2 * pause, BATCH_MAX_S) if soon else BATCH_S)
 
     def _services_of(self, old: Obj | None, new: Obj | None) -> set[str]:
         """Services that a change of a pod matters to; notes which ones select it from now on."""
@@ -118,7 +154,8 @@ class EndpointSlices(Controller[Observed]):
             self._members.get(key, set()).discard(name)
         for key in after:
             self._members.setdefault(key, set()).add(name)
-        return before | after
+        unseen = all(pod is None or endpoint.gives_none(pod) for pod in (old, new))
+        return set() if unseen else before | after
 
     def _selecting(self, pod: Obj) -> Iterable[str]:
         labels, namespace = meta.labels_of(pod), meta.namespace_of(pod)
@@ -132,12 +169,20 @@ class EndpointSlices(Controller[Observed]):
         self._members.pop(key, None)
         if service is None:
             self._legacy_at.pop(key, None)
+            self._batches.pop(key, None)
         if service is None or not selector_of(service) or not self._pods_heard:
             return
         wanted = selector_of(service).items()
         pods = self._pods.list(meta.namespace_of(service))
         chosen = (p for p in pods if wanted <= meta.labels_of(p).items())
         self._members[key] = {meta.name_of(pod) for pod in chosen}
+
+
+def _content(obj: Obj) -> Obj:
+    """All but what the server says of each write."""
+    metadata = obj.get("metadata") or {}
+    kept = {k: v for k, v in metadata.items() if k not in ("resourceVersion", "generation")}
+    return {**obj, "metadata": kept}
 
 
 def _now() -> float:

@@ -74,12 +74,18 @@ def endpoints_of(
     return sorted(found, key=lambda e: meta.name_of(e.pod))
 
 
+def gives_none(pod: Obj) -> bool:
+    """Whether the pod is no endpoint of any service: it has no address yet, or has ended."""
+    return podtemplate.is_finished(pod) or not _addresses(pod)
+
+
 def fingerprint(pod: Obj) -> tuple[object, ...]:
     """What of a pod matters to its services."""
+    if gives_none(pod):
+        return (meta.labels_of(pod), meta.uid_of(pod))
     spec = pod.get("spec") or {}
     return (
         _addresses(pod),
-        podtemplate.is_finished(pod),
         podtemplate.is_ready(pod),
         meta.is_deleting(pod),
         meta.labels_of(pod),

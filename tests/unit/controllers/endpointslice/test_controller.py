@@ -5,6 +5,7 @@ from typing import Any
 from petset.api import meta
 from petset.api.meta import MutableObj, Obj
 from petset.controllers.endpointslice import controller
+from petset.controllers.endpointslice.plan import Observed
 from petset.reconcile.manager import Factory
 from tests.unit.controllers.cluster import Cluster, cluster, ready_status
 
@@ -124,3 +125,38 @@ async def test_a_service_that_selects_otherwise_has_other_endpoints() -> None:
         await here.until(lambda: told(here) == {"10.128.0.2": (True, "")}, SLICES)
         await here.client.delete("pods", "a", "default", grace_s=0)
         await here.until(lambda: told(here) == {}, SLICES)
+
+
+async def test_a_service_is_planned_for_what_can_change_its_endpoints_only() -> None:
+    planned: list[str] = []
+
+    class Counted(controller.EndpointSlices):
+        async def observe(self, key: str) -> Observed:
+            planned.append(key)
+            return await super().observe(key)
+
+    async with cluster([("endpointslice", Counted)]) as here:
+        await here.client.create("services", service(), "default")
+        await here.client.create("pods", pod("a"), "default")
+        await make_ready(here, "a", "10.128.0.1")
+        await here.until(lambda: told(here) == {"10.128.0.1": (True, "")}, SLICES)
+        await make_ready(here, "a", "10.128.0.2")
+        await here.until(lambda: told(here) == {"10.128.0.2": (True, "")}, SLICES)
+        before = len(planned)
+        await here.client.create("pods", pod("b"), "default")  # it has no address yet
+        await here.client.patch("pods", "b", {"metadata": {"labels": {"x": "y"}}}, "default")
+        await make_ready(here, "a", "10.128.0.3")
+        await here.until(lambda: told(here) == {"10.128.0.3": (True, "")}, SLICES)
+        await make_ready(here, "a", "10.128.0.4")
+        await here.until(lambda: told(here) == {"10.128.0.4": (True, "")}, SLICES)
+        assert planned[before:] == ["default/nginx"] * 2
+        name = next(
+            meta.name_of(s)
+            for s in here.cache(SLICES).list("default")
+            if meta.labels_of(s).get("kubernetes.io/service-name") == "nginx"
+        )
+        gone: MutableObj = {"endpoints": None}
+        await here.client.patch(SLICES, name, gone, "default")  # somebody else's change is undone
+        await here.until(lambda: told(here) == {}, SLICES)
+        await here.until(lambda: told(here) == {"10.128.0.4": (True, "")}, SLICES)
+        assert planned[before:] == ["default/nginx"] * 3
