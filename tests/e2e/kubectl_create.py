@@ -1,8 +1,14 @@
 """Commands that create: every version in a namespace of its own."""
 
+import base64
 import re
 import stat
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from petset.base.certificates import authority
 from tests.e2e.kubectl_player import Player, Walk
 
 CREATE = Walk("Creating")
@@ -34,7 +40,9 @@ CREATED = {
     "create clusterrolebinding cb --clusterrole=cr --user=u --dry-run=server": (
         "clusterrolebinding.rbac.authorization.k8s.io/cb created (server dry run)"
     ),
-    "create pdb p --selector=app=x --min-available=1": "poddisruptionbudget.policy/p",
+    "create poddisruptionbudget p --selector=app=x --min-available=1": (
+        "poddisruptionbudget.policy/p"
+    ),
     "create quota q --hard=configmaps=50": "resourcequota/q",
     "create priorityclass high --value=5 --dry-run=server": (
         "priorityclass.scheduling.k8s.io/high created (server dry run)"
@@ -48,6 +56,64 @@ for words, made in CREATED.items():
     CREATE.plain(words, re.escape(made))
 CREATE.plain("create configmap one", r'configmaps "one" already exists', code=1)
 CREATE.refused("create token default", r"petset does not support serviceaccounts/token yet")
+
+
+@CREATE.step("create secret tls")
+def create_tls(p: Player) -> None:
+    pair = authority("example.com", 0.0)
+    p.file("tls.crt", pair.cert)
+    p.file("tls.key", pair.key)
+    p.run("create", "secret", "tls", "t", "--cert=tls.crt", "--key=tls.key").says(
+        "secret/t created"
+    )
+    p.run("get", "secret", "t", "-o", "jsonpath={.type}").says(r"\Akubernetes\.io/tls\Z")
+
+
+@CREATE.step("create job --from=cronjob/cj")
+def create_job(p: Player) -> None:
+    p.run("create", "cronjob", "cj", "--image=busybox", "--schedule=@daily", "--", "true")
+    p.run("create", "job", "once", "--from=cronjob/cj").says("job.batch/once created")
+    owner = "jsonpath={.metadata.ownerReferences[0].kind}"
+    p.run("get", "job", "once", "-o", owner).says(r"\ACronJob\Z")
+
+
+@CREATE.step("create clusterrole, clusterrolebinding, priorityclass")
+def create_wide(p: Player) -> None:
+    name = p.namespace
+    p.run("create", "clusterrole", name, "--verb=get", "--resource=pods").says("created")
+    p.run("create", "clusterrolebinding", name, f"--clusterrole={name}", "--user=u").says("created")
+    p.run("create", "priorityclass", name, "--value=5").says("created")
+    kinds = "clusterrole,clusterrolebinding,priorityclass"
+    assert len(p.run("get", kinds, name, "-o", "name").out.split()) == 3
+    p.run("delete", kinds, name).says("deleted")
+
+
+@CREATE.step("certificate approve, deny")
+def certificate(p: Player) -> None:
+    name = p.namespace
+    p.run("create", "-f", "-", stdin=signing_request(name)).says("created")
+    try:
+        p.run("certificate", "deny", name, code=1).says("petset does not support .*/approval yet")
+        p.refused("certificate", "approve", name, says="petset does not support .*/approval yet")
+    finally:
+        p.run("delete", "csr", name)
+
+
+def signing_request(name: str) -> str:
+    """A CertificateSigningRequest, as YAML."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "somebody")])
+    made = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    asked = base64.b64encode(made.public_bytes(serialization.Encoding.PEM)).decode()
+    return f"""
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {{name: {name}}}
+spec:
+  request: {asked}
+  signerName: kubernetes.io/kube-apiserver-client
+  usages: [client auth]
+"""
 
 
 @CREATE.step("create namespace other")

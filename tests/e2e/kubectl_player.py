@@ -54,20 +54,34 @@ class RefusedError(Exception):
 
 @dataclass
 class Player:
-    """kubectl of one version against the cluster, in a namespace of its own."""
+    """kubectl of one version against the cluster, in a namespace of its own.
+
+    Attributes:
+        took: seconds that each step took.
+        tried: the command lines that were run, in any namespace.
+        bare: whether commands get no flags of the player's; KUBECONFIG tells them the cluster.
+    """
 
     cluster: Cluster
     version: str
     home: Path
     namespace: str = "default"
     took: dict[str, float] = field(default_factory=dict)
+    tried: set[str] = field(default_factory=set)
+    bare: bool = False
 
     def command(self, *words: str) -> list[str]:
+        self.tried.add(" ".join(words))
+        if self.bare:
+            return [kubectl_path(self.version), *words]
         config = str(self.cluster.config)
         return [kubectl_path(self.version), "--kubeconfig", config, "-n", self.namespace, *words]
 
     def env(self) -> dict[str, str]:
-        return {**os.environ, "KUBECACHEDIR": str(self.home / "cache")}
+        own = {"KUBECACHEDIR": str(self.home / "cache")}
+        if self.bare:
+            own["KUBECONFIG"] = str(self.cluster.config)
+        return {**os.environ, **own}
 
     def run(
         self,
@@ -105,15 +119,15 @@ class Player:
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         return name
 
-    def running(self, *words: str) -> "Running":
-        return Running(self, words)
+    def running(self, *words: str, env: dict[str, str] | None = None) -> "Running":
+        return Running(self, words, env or {})
 
 
 class Running:
     """A command that goes on: its lines (both streams), to wait for; ended on exit."""
 
-    def __init__(self, player: Player, words: Sequence[str]) -> None:
-        self._player, self._words = player, words
+    def __init__(self, player: Player, words: Sequence[str], env: dict[str, str]) -> None:
+        self._player, self._words, self._env = player, words, env
         self._text = ""
         self._grown = threading.Condition()
         self._ended = False
@@ -124,7 +138,7 @@ class Running:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=self._player.env(),
+            env={**self._player.env(), **self._env},
             cwd=self._player.home,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)

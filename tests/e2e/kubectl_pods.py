@@ -1,7 +1,7 @@
 """Commands that start, move and stop pods: slow, so a few versions only."""
 
 from tests.e2e.conftest import eventually
-from tests.e2e.kubectl_player import Player, Walk
+from tests.e2e.kubectl_player import Done, Player, Walk
 from tests.e2e.kubectl_streams import in_terminal
 
 PODS = Walk("Pods that come and go")
@@ -62,26 +62,31 @@ def set_env(p: Player) -> None:
     p.run("exec", "set-0", "--", "sh", "-c", "echo $COLOUR").says(r"^red$")
 
 
-@PODS.step("delete pod --wait")
-def delete_pod(p: Player) -> None:
+def replaced(p: Player, *words: str) -> Done:
+    """Delete set-0 and wait until another one is ready: the set's status may tell of it late."""
     path = ["get", "pod", "set-0", "-o", "jsonpath={.metadata.uid}"]
     before = p.run(*path).out
-    p.run("delete", "pod", "set-0", "--wait").says(r'^pod "set-0" deleted')
+    done = p.run("delete", "pod", "set-0", *words)
     eventually(lambda: p.run(*path, code=None).out not in ("", before), "another set-0")
     p.run("wait", "--for=condition=Ready", "pod/set-0", "--timeout=60s").says("condition met")
+    return done
+
+
+@PODS.step("delete pod --wait")
+def delete_pod(p: Player) -> None:
+    replaced(p, "--wait").says(r'^pod "set-0" deleted')
 
 
 @PODS.step("delete pod --force --grace-period=0")
 def delete_force(p: Player) -> None:
-    done = p.run("delete", "pod", "set-0", "--force", "--grace-period=0")
-    done.says(r"(?s)(?=.*Immediate deletion does not wait)(?=.*pod \"set-0\" force deleted)")
-    p.run("rollout", "status", "sts/set", ROLLED)
+    replaced(p, "--force", "--grace-period=0").says(
+        r"(?s)(?=.*Immediate deletion does not wait)(?=.*pod \"set-0\" force deleted)"
+    )
 
 
 @PODS.step("delete --now --wait=false")
 def delete_now(p: Player) -> None:
-    p.run("delete", "pod", "set-0", "--now", "--wait=false").says("deleted")
-    p.run("rollout", "status", "sts/set", ROLLED)
+    replaced(p, "--now", "--wait=false").says("deleted")
 
 
 @PODS.step("delete sts --cascade=orphan")

@@ -160,8 +160,8 @@ plain(
 )
 plain("wait --for=create pod/web-0", r"^pod/web-0 condition met$", since="1.31")
 plain("wait --for=delete pod/nobody", r"\A\Z|not found")
-refused("top pods", r"Metrics API not available")
-refused("top nodes", r"Metrics API not available")
+refused("top pod --containers", r"Metrics API not available")
+refused("top node", r"Metrics API not available")
 
 
 @step("cluster-info dump")

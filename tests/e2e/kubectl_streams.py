@@ -3,11 +3,13 @@
 import os
 import pty
 import re
+import signal
 import subprocess
+import termios
 import threading
 import urllib.request
 
-from tests.e2e.kubectl_player import Player, Walk
+from tests.e2e.kubectl_player import Player, RefusedError, Walk
 
 STREAMS = Walk("Logs and streams")
 plain, step = STREAMS.plain, STREAMS.step
@@ -27,6 +29,7 @@ plain("logs talker -c one --limit-bytes=9", r"\Aline-1\nli\Z")
 plain("logs talker --all-containers", r"(?s)(?=.*line-5)(?=.*other)")
 plain("logs talker --all-containers --prefix", r"^\[pod/talker/one\] line-1$")
 plain("logs -l role=talker --all-containers", r"(?s)(?=.*line-5)(?=.*other)")
+plain("logs -l role=talker -c one --max-log-requests=1 --ignore-errors", r"line-5")
 plain("logs sts/web", r"Found 2 pods, using pod/web-\d")
 plain("logs sts/web --all-pods", r"(?s)(?=.*pod/web-0)(?=.*pod/web-1)", since="1.31")
 plain("logs failing", r"\Asecond life\n\Z")
@@ -83,8 +86,33 @@ def terminal(p: Player) -> None:
     assert "33 77" in text, text
 
 
-def in_terminal(p: Player, words: tuple[str, ...], script: str, ready: str) -> tuple[int, str]:
-    """Run in a terminal of 33 x 77, type `script` when `ready` shows; exit code and screen."""
+@step("exec -it, resize")
+def resize(p: Player) -> None:
+    words = ("exec", "-it", "web-0", "--", "sh")
+    script = 'until test "$(stty size)" = "44 99"; do sleep 0.1; done; exit 6\n'
+    code, text = in_terminal(p, words, script, r"[$#] ", size=(44, 99))
+    assert code == 6, text
+
+
+@step("exec over SPDY")
+def exec_spdy(p: Player) -> None:
+    old = {"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false"}
+    done = p.run("exec", "-i", "web-0", "--", "wc", "-c", stdin=BIG[:100_000], env=old)
+    done.says(r"^\s*100000\s*$")
+    p.run("exec", "web-0", "--", "sh", "-c", "exit 42", code=42, env=old)
+
+
+def in_terminal(
+    p: Player,
+    words: tuple[str, ...],
+    script: str,
+    ready: str,
+    size: tuple[int, int] | None = None,
+) -> tuple[int, str]:
+    """Run in a terminal of 33 x 77, type `script` when `ready` shows; exit code and screen.
+
+    With `size`, the terminal gets so many rows and columns before that.
+    """
     master, slave = pty.openpty()
     subprocess.run(["stty", "rows", "33", "cols", "77"], stdin=slave, check=True)
     process = subprocess.Popen(
@@ -98,6 +126,9 @@ def in_terminal(p: Player, words: tuple[str, ...], script: str, ready: str) -> t
         while piece := _read(master):
             seen += piece
             if not typed and re.search(ready, seen):
+                if size is not None:
+                    termios.tcsetwinsize(master, size)
+                    process.send_signal(signal.SIGWINCH)
                 os.write(master, script.encode())
                 typed = True
         return process.wait(10), seen
@@ -172,8 +203,8 @@ def fetch(port: str) -> str:
         return str(answer.read().decode())
 
 
-def forwards(p: Player, target: str, port: str) -> None:
-    with p.running("port-forward", target, port, "--address=127.0.0.1") as forward:
+def forwards(p: Player, target: str, port: str, env: dict[str, str] | None = None) -> None:
+    with p.running("port-forward", target, port, "--address=127.0.0.1", env=env) as forward:
         found = forward.until(FORWARD)
         for _ in range(3):
             assert "nginx" in fetch(found[1])
@@ -192,6 +223,16 @@ def forward_service(p: Player) -> None:
 @step("port-forward sts/web :80")
 def forward_set(p: Player) -> None:
     forwards(p, "sts/web", ":80")
+
+
+@step("port-forward over SPDY")
+def forward_spdy(p: Player) -> None:
+    forwards(p, "pod/web-0", ":80", {"KUBECTL_PORT_FORWARD_WEBSOCKETS": "false"})
+
+
+@step("port-forward over WebSocket", since="1.30")
+def forward_websocket(p: Player) -> None:
+    forwards(p, "pod/web-0", ":80", {"KUBECTL_PORT_FORWARD_WEBSOCKETS": "true"})
 
 
 @step("port-forward to a port where nobody listens")
@@ -226,3 +267,30 @@ def debug(p: Player) -> None:
         "true",
         says=r"petset does not support pods/ephemeralcontainers yet",
     )
+
+
+@step("debug --copy-to")
+def debug_copy(p: Player) -> None:
+    name = f"copy-{p.version.replace('.', '-')}"
+    words = ["talker", f"--copy-to={name}", "-c", "tool", "--image=busybox"]
+    p.run("debug", *words, "--", "sleep", "100000")
+    try:
+        p.run("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+        p.run("exec", name, "-c", "tool", "--", "hostname").says(name)
+    finally:
+        p.run("delete", "pod", name, "--now", "--wait=false")
+
+
+@step("debug node/node-1")
+def debug_node(p: Player) -> None:
+    done = p.run("debug", "node/node-1", "--image=busybox", "--", "true")
+    found = re.search(r"node-debugger-\S+", done.all)
+    done.must(found, "names a pod")
+    assert found is not None
+    why = "petset does not support hostIPC yet"
+    told = "jsonpath={.status.containerStatuses[0].state.waiting.message}"
+    try:
+        p.run("wait", f"--for={told}={why}", f"pod/{found[0]}", "--timeout=60s")
+        raise RefusedError(why)
+    finally:
+        p.run("delete", "pod", found[0], "--now", "--wait=false")

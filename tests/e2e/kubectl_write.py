@@ -30,6 +30,24 @@ WHOLE = SETS % (
     "      volumeMode: Filesystem\n    status: {phase: Pending}\n",
 )
 
+LIST = """
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: listed}}
+- apiVersion: apps/v1
+  kind: StatefulSet
+  metadata: {name: listed}
+  spec:
+    %s: listed
+    replicas: %d
+    selector: {matchLabels: {app: listed}}
+    template:
+      metadata: {labels: {app: listed}}
+      spec:
+        containers: [{name: main, image: busybox, resources: {limits: {cpu: 1}}}]
+"""
+
 
 @CHANGE.step("apply -f")
 def apply(p: Player) -> None:
@@ -100,6 +118,35 @@ def apply_dry(p: Player) -> None:
         r"^configmap/dry created \(server dry run\)$"
     )
     p.run("get", "cm", "dry", code=1).says("not found")
+
+
+@CHANGE.step("apply --dry-run=client")
+def apply_dry_client(p: Player) -> None:
+    done = p.run("apply", "--dry-run=client", "-f", "-", stdin=CM % ("dry", "x", "1"))
+    done.says(r"^configmap/dry created \(dry run\)$")
+    p.run("get", "cm", "dry", code=1).says("not found")
+
+
+@CHANGE.step("apply -f list.yaml (kind: List)")
+def apply_list(p: Player) -> None:
+    p.file("list.yaml", LIST % ("serviceName", 0))
+    p.run("apply", "-f", "list.yaml").says(r"^configmap/listed created\nstatefulset.apps/listed c")
+    p.run("apply", "-f", "list.yaml").says(r"^configmap/listed unchanged$")
+    p.file("list.yaml", LIST % ("serviceNam", 0))
+    p.run("apply", "-f", "list.yaml", code=1).says('unknown field "serviceNam"')
+    p.file("list.yaml", LIST % ("serviceName", 1))
+    p.run("apply", "-f", "list.yaml", "--dry-run=server").says("statefulset.apps/listed configured")
+    p.run("delete", "-f", "list.yaml").says("deleted")
+
+
+@CHANGE.step("apply --validate=strict, --validate=warn, --validate=ignore")
+def apply_validate(p: Player) -> None:
+    words, wrong = ["apply", "-f", "-"], (CM % ("checked", "x", "1")) + "bogus: 1\n"
+    p.run(*words, "--validate=strict", stdin=wrong, code=1).says('unknown field "bogus"')
+    p.run(*words, "--validate=warn", stdin=wrong).says('Warning: unknown field "bogus"')
+    quiet = p.run(*words, "--validate=ignore", stdin=wrong)
+    quiet.must("bogus" not in quiet.all, "is quiet")
+    p.run("delete", "cm", "checked")
 
 
 @CHANGE.step("apply --prune -l")
