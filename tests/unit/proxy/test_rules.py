@@ -205,3 +205,15 @@ def test_a_health_check_counts_the_ready_endpoints_of_the_node() -> None:
 )
 def test_what_is_no_listing_of_our_table_is_not_kept(listing: str) -> None:
     assert present(listing) is None
+
+
+@pytest.mark.parametrize("protocol", ["TCP", "UDP", "SCTP"])
+def test_ports_lead_to_endpoints_of_their_protocol(protocol: str) -> None:
+    one = service(ports=[{"name": "http", "port": 80, "protocol": protocol}])
+    same = slice_of(endpoint("10.128.0.9"))
+    same["ports"] = [{"name": "http", "port": 8080, "protocol": protocol}]
+    (rule,) = rules(one, same)
+    assert (rule.protocol, rule.targets) == (protocol.lower(), (Target("10.128.0.9", 8080),))
+    other = slice_of(endpoint("10.128.0.9"))
+    other["ports"] = [{"name": "http", "port": 8080, "protocol": "X"}]
+    assert rules(one, other)[0].every == ()
