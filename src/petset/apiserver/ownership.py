@@ -104,7 +104,9 @@ def is_sent(call: Call, old: Obj, sent: Any) -> bool:
 
 def faults(call: Call, sent: Any) -> list[FieldError]:
     """What is wrong with the entries that a client sent."""
-    return [] if call.applies or call.route.subresource else managed.faults(sent)
+    if sent is None or call.applies or call.route.subresource:
+        return []
+    return managed.faults(sent)
 
 
 def put(obj: MutableObj, entries: Entries) -> None:
