@@ -112,7 +112,7 @@ def _prepare_new(call: Call, obj: MutableObj, entries: Entries | None) -> None:
     attrs = attributes(call, chain.CREATE)
     chain.mutate(attrs, obj, None)
     if resource.has_status and resource.id not in KEEP_STATUS:
-        obj.pop("status", None)
+        obj["status"] = {}
     behaviour.prepare_create(obj)
     if behaviour.generation:
         obj["metadata"]["generation"] = 1

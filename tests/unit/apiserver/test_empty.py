@@ -3,9 +3,11 @@
 from typing import Any
 
 import orjson
+import pytest
 
 from petset.apiserver import objects
 from tests.unit.apiserver.harness import MAPS, PODS, SETS, Server, configmap, pod, statefulset
+from tests.unit.apiserver.minimal import BODIES
 from tests.unit.apiserver.test_apply import owned, sts
 
 WEB = f"{SETS}/web"
@@ -71,3 +73,38 @@ async def test_an_object_of_older_rules_gets_no_new_generation_when_it_is_tidied
     assert patched.status == 200, orjson.dumps(patched.body)
     assert patched.body["spec"] == made["spec"]
     assert patched.body["metadata"]["generation"] == made["metadata"]["generation"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "status"),
+    [
+        ("apis/apps/v1/namespaces/default/deployments", "deployments.apps", {}),
+        ("apis/batch/v1/namespaces/default/jobs", "jobs.batch", {}),
+        (
+            "apis/networking.k8s.io/v1/namespaces/default/ingresses",
+            "ingresses.networking.k8s.io",
+            {"loadBalancer": {}},
+        ),
+        (
+            "apis/storage.k8s.io/v1/volumeattachments",
+            "volumeattachments.storage.k8s.io",
+            {"attached": False},
+        ),
+        (
+            "apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers",
+            "horizontalpodautoscalers.autoscaling",
+            {"desiredReplicas": 0},
+        ),
+    ],
+)
+async def test_a_new_object_has_a_status_if_an_empty_one(
+    server: Server, path: str, kind: str, status: Any
+) -> None:
+    body = {**BODIES[kind], "metadata": {"name": "a"}, "status": {"conditions": []}}
+    made = await server.make(f"/{path}", body)
+    assert made["status"] == status
+
+
+async def test_an_event_has_a_source_if_an_empty_one(server: Server) -> None:
+    body = {"metadata": {"name": "a"}, "involvedObject": {"namespace": "default"}}
+    assert (await server.make("/api/v1/namespaces/default/events", body))["source"] == {}

@@ -162,8 +162,15 @@ TABLE = Table(
     _cells,
 )
 
+
+def prepare_create(scaler: MutableObj) -> None:
+    """A new one has decided nothing."""
+    scaler["status"] = {"desiredReplicas": 0}
+
+
 BEHAVIOUR = Behaviour(
     default=default,
+    prepare_create=prepare_create,
     validate=validate,
     validate_update=validate_update,
     validates_update_alone=True,

@@ -7,10 +7,10 @@ from typing import Any
 
 from petset.api import names
 from petset.api.ages import age
-from petset.api.check import IMMUTABLE, Faults, child, semantically, worded
+from petset.api.check import IMMUTABLE, Faults, child, member, semantically, worded
 from petset.api.errors import FieldError, invalid, required
 from petset.api.kind import Behaviour, Column, Table
-from petset.api.meta import Obj, name_of, namespace_of
+from petset.api.meta import MutableObj, Obj, name_of, namespace_of
 from petset.api.table import NAME
 
 WORDS_MAX, MESSAGE_MAX = 128, 1024
@@ -52,6 +52,11 @@ def source(event: Obj) -> Obj:
 def reporter(event: Obj) -> str:
     """The controller that reports, in either spelling."""
     return str(_either(event, "reportingComponent", "reportingController") or "")
+
+
+def default(event: MutableObj) -> None:
+    """An event that is stored has a source, if an empty one."""
+    member(event, "source")
 
 
 def validate(event: Obj) -> list[FieldError]:
@@ -190,6 +195,7 @@ def _plain(key: str) -> Any:
 
 
 BEHAVIOUR = Behaviour(
+    default=default,
     validate=validate,
     fields={
         **{f"involvedObject.{key}": _about(key) for key in _ABOUT},

@@ -8,7 +8,7 @@ from petset.api.check import Faults, child, ip, items, parse_ip, port_number, wo
 from petset.api.domains import host
 from petset.api.errors import FieldError, invalid, not_supported, required
 from petset.api.kind import Behaviour, Column, Table
-from petset.api.meta import Obj, annotations_of, name_of
+from petset.api.meta import MutableObj, Obj, annotations_of, name_of
 from petset.api.networking.v1.ingressclass import reference_faults
 from petset.api.table import AGE, NAME, age_of
 
@@ -181,7 +181,13 @@ def _cells(ingress: Obj, now: float) -> list[Any]:
     ]
 
 
+def prepare_create(ingress: MutableObj) -> None:
+    """Nothing routes to a new ingress."""
+    ingress["status"] = {"loadBalancer": {}}
+
+
 BEHAVIOUR = Behaviour(
+    prepare_create=prepare_create,
     validate=validate_new,
     validate_update=validate_update,
     validates_update_alone=True,

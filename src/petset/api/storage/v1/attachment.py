@@ -7,7 +7,7 @@ from petset.api.check import INT32_MAX, Faults, child, semantically, worded
 from petset.api.core.v1.remotevolume import driver_name_faults
 from petset.api.errors import FieldError, forbidden_field, invalid, required, too_long
 from petset.api.kind import Behaviour, Column, Table
-from petset.api.meta import Obj, name_of
+from petset.api.meta import MutableObj, Obj, name_of
 from petset.api.table import AGE, NAME, age_of
 
 METADATA_MAX_BYTES = 256 * 1024
@@ -81,7 +81,13 @@ def _cells(attachment: Obj, now: float) -> list[Any]:
     ]
 
 
+def prepare_create(attachment: MutableObj) -> None:
+    """What is new is not attached."""
+    attachment["status"] = {"attached": False}
+
+
 BEHAVIOUR = Behaviour(
+    prepare_create=prepare_create,
     validate=validate,
     validate_update=validate_update,
     validate_status=validate_status,
