@@ -108,6 +108,8 @@ def test_lost_node_keeps_its_pod_until_it_is_removed(cluster: Cluster) -> None:
         assert db1(cluster)["metadata"]["uid"] == pod["metadata"]["uid"]
         assert len(watched_uids(cluster)) == 3
         cluster.petset("node", "remove", node, "--name", cluster.name)
+        on_node = cluster.json("get", "pods", f"--field-selector=spec.nodeName={node}")
+        assert not on_node["items"], "nobody is told that its pods are Ready"
         faults.expect_ready(cluster, "db", MEMBERS)
     assert len(watched.seen["default/db-1"]) == 2
     assert db1(cluster)["spec"]["nodeName"] != node

@@ -1,12 +1,19 @@
 """`petset node add|remove|stop|kill`."""
 
 import asyncio
+import contextlib
 import shutil
 import signal
 
 from petset.api.errors import StatusError
 from petset.cli import checks, paths, process, state, thin, up
 from petset.cli.failure import Failure
+from petset.client.client import Client
+
+PODS_GONE_S = 10.0
+"""How long the pods of a removed node may take to be collected."""
+
+_STEP_S = 0.05
 
 
 def _cluster(name: str) -> tuple[paths.Paths, state.Cluster]:
@@ -129,5 +136,21 @@ async def _delete_objects(where: paths.Paths, cluster: state.Cluster, node: str)
             except StatusError as error:
                 if error.code != 404:
                     raise
+        await _pods_gone(client, node)
     finally:
         await client.close()
+
+
+async def _pods_gone(client: Client, node: str) -> None:
+    """Wait until the node's pods are collected.
+
+    Until then they are told as Ready, and so would be the sets that they belong to. A pod that
+    somebody keeps by a finalizer is not waited for any longer than the limit.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PODS_GONE_S):
+            while True:
+                listed = await client.list("pods", fields=f"spec.nodeName={node}")
+                if not listed.items:
+                    return
+                await asyncio.sleep(_STEP_S)
