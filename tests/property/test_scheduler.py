@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from petset.api import podrequests
 from petset.scheduler.plan import Placement, Unschedulable, plan
-from petset.scheduler.plugins.info import pod_info
+from petset.scheduler.plugins.info import SMALL, pod_info
 from petset.scheduler.state import State
 
 CPU = st.integers(0, 4)
@@ -195,3 +196,35 @@ def test_the_same_world_gives_the_same_place_and_a_placement_taken_back_leaves_n
         state.forget(info.uid)
         assert plan(info, state.world(), lambda count: seed % count) == decision
         state.assume(info, decision.node, decision.volumes)
+
+
+AMOUNTS = st.dictionaries(
+    st.sampled_from(["cpu", "memory", "example.com/x"]),
+    st.sampled_from(["0", "1", "250m", "1.5", "64Mi", "9E", "1e3", "nonsense"]),
+    max_size=3,
+)
+RESOURCES = st.one_of(st.none(), st.just({}), st.builds(lambda r: {"requests": r}, AMOUNTS))
+CONTAINER = st.builds(
+    lambda resources, always: (
+        {"name": "c", "image": "i", "resources": resources}
+        | ({"restartPolicy": "Always"} if always else {})
+    ),
+    RESOURCES,
+    st.booleans(),
+)
+SPEC = st.fixed_dictionaries(
+    {"containers": st.lists(CONTAINER, max_size=3)},
+    optional={
+        "initContainers": st.lists(CONTAINER, max_size=3),
+        "resources": RESOURCES,
+        "overhead": AMOUNTS,
+    },
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(spec=SPEC)
+def test_what_is_remembered_of_requests_is_what_the_spec_asks_for(spec: dict[str, Any]) -> None:
+    info = pod_info({"metadata": {"name": "p", "uid": "u"}, "spec": spec})
+    assert info.requests == podrequests.requests_of(spec)
+    assert info.usage == podrequests.requests_of(spec, least=SMALL)

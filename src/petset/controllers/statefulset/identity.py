@@ -5,6 +5,7 @@ than 63 characters, so that upstream can't run the set, it is shortened (`short`
 """
 
 import re
+from functools import lru_cache
 
 from petset.api import meta
 from petset.api.meta import MutableObj, Obj
@@ -16,6 +17,8 @@ POD_INDEX_LABEL = "apps.kubernetes.io/pod-index"
 ORDINAL_MAX = 2**31 - 1
 SHORT_MAX = 63
 """Longest label value, and longest hostname."""
+NAMES_MAX = 4096
+"""Names remembered with what was read from them: every plan asks several times about each pod."""
 
 _MEMBER = re.compile(r"(.*)-([0-9]+)", re.DOTALL)
 
@@ -39,6 +42,7 @@ def pod_name(set_name: str, ordinal: int) -> str:
     return f"{set_name}-{ordinal}"
 
 
+@lru_cache(maxsize=NAMES_MAX)
 def parse(name: str) -> tuple[str, int]:
     """The set's name and the ordinal in a pod's name; ("", -1) when it is not of that form."""
     match = _MEMBER.fullmatch(name)

@@ -1,8 +1,7 @@
 """From API objects to the values that plugins see: requests, ports, terms, claims."""
 
-from collections import Counter
 from collections.abc import Hashable, Iterable
-from dataclasses import replace
+from functools import lru_cache
 
 import orjson
 
@@ -11,10 +10,13 @@ from petset.api.meta import Obj
 from petset.api.podrequests import add, amounts, requests_of
 from petset.api.selectors import NOTHING
 from petset.scheduler.plugins.labels import joined
-from petset.scheduler.plugins.types import HOSTNAME, NodeInfo, PodInfo, Port, Term, Terms
+from petset.scheduler.plugins.types import HOSTNAME, Amounts, NodeInfo, PodInfo, Port, Term, Terms
 
 SMALL = {"cpu": 100, "memory": 200 * 1024 * 1024}
 """What scoring counts for a container without requests (upstream's figures)."""
+
+TEMPLATES_MAX = 1024
+"""Sums of requests remembered: pods of one template have the same."""
 
 HARD = "requiredDuringSchedulingIgnoredDuringExecution"
 SOFT = "preferredDuringSchedulingIgnoredDuringExecution"
@@ -24,19 +26,40 @@ def pod_info(pod: Obj) -> PodInfo:
     """All that plugins ask of `pod`."""
     spec = pod.get("spec") or {}
     owner = meta.controller_of(pod)
+    requests, usage = _taken(_asked(spec))
     return PodInfo(
         pod=pod,
         uid=meta.uid_of(pod),
         namespace=meta.namespace_of(pod),
         name=meta.name_of(pod),
         labels=meta.labels_of(pod),
-        requests=requests_of(spec),
-        usage=requests_of(spec, least=SMALL),
+        requests=requests,
+        usage=usage,
         ports=_ports(spec),
         terms=_terms(pod),
         claims=claims_of(pod),
         owner_uid=(owner or {}).get("uid") or "",
     )
+
+
+def _asked(spec: Obj) -> bytes:
+    """All of a spec that `requests_of` looks at, as JSON."""
+    told = {
+        "containers": [{"resources": c.get("resources")} for c in spec.get("containers") or ()],
+        "resources": spec.get("resources"),
+        "overhead": spec.get("overhead"),
+    }
+    if inits := spec.get("initContainers"):
+        fields = ("resources", "restartPolicy")
+        told["initContainers"] = [{f: c.get(f) for f in fields} for c in inits]
+    return orjson.dumps(told)
+
+
+@lru_cache(maxsize=TEMPLATES_MAX)
+def _taken(asked: bytes) -> tuple[Amounts, Amounts]:
+    """Requests and usage of a pod; shared by all who ask for the same."""
+    spec = orjson.loads(asked)
+    return requests_of(spec), requests_of(spec, least=SMALL)
 
 
 def shape_of(pod: PodInfo) -> Hashable:
@@ -142,13 +165,24 @@ def without_pod(node: NodeInfo, uid: str) -> NodeInfo:
 def _with(
     node: NodeInfo, pods: tuple[PodInfo, ...], changed: Iterable[PodInfo], sign: int
 ) -> NodeInfo:
-    requested, usage, owned = dict(node.requested), dict(node.usage), Counter(node.owned)
+    requested, usage, owned = dict(node.requested), dict(node.usage), dict(node.owned)
     for pod in changed:
         add(requested, pod.requests, sign)
         add(usage, pod.usage, sign)
         if pod.owner_uid and not meta.is_deleting(pod.pod):
-            owned[pod.owner_uid] += sign
-    picky = tuple(pod for pod in pods if pod.terms)
-    return replace(
-        node, pods=pods, requested=requested, usage=usage, picky=picky, owned=+owned, notes={}
+            owned[pod.owner_uid] = owned.get(pod.owner_uid, 0) + sign
+    return (
+        NodeInfo(  # in full: `replace` takes several times as long, and this is done for each pod
+            node=node.node,
+            name=node.name,
+            labels=node.labels,
+            allocatable=node.allocatable,
+            pods=pods,
+            requested=requested,
+            usage=usage,
+            picky=tuple(pod for pod in pods if pod.terms),
+            owned={uid: count for uid, count in owned.items() if count > 0},
+            taints=node.taints,
+            host=node.host,
+        )
     )
