@@ -217,3 +217,10 @@ def test_ports_lead_to_endpoints_of_their_protocol(protocol: str) -> None:
     other = slice_of(endpoint("10.128.0.9"))
     other["ports"] = [{"name": "http", "port": 8080, "protocol": "X"}]
     assert rules(one, other)[0].every == ()
+
+
+def test_a_port_without_a_number_leads_nowhere() -> None:
+    vague = slice_of(endpoint("10.128.0.9"))
+    vague["ports"] = [{"name": "http", "protocol": "TCP", "port": None}]
+    (rule,) = rules(service(), vague)
+    assert rule.every == ()

@@ -7,7 +7,7 @@ import pytest
 from petset.api.meta import format_time
 from petset.controllers.nodelife import taints
 from petset.controllers.nodelife.disruption import Disruption
-from petset.controllers.nodelife.nodes import ObservedNode
+from petset.controllers.nodelife.nodes import ObservedGone, ObservedNode
 from petset.controllers.nodelife.plan import plan
 from petset.controllers.nodelife.pods import ObservedFinished, ObservedPod
 from petset.reconcile.actions import Delete, Emit, Parallel, Patch, Plan, Sequence
@@ -106,6 +106,19 @@ def test_pods_of_a_lost_node_leave_when_its_turn_has_come(
     found = taints.wanted(node(marks=marks), {"Ready": "Unknown"}, NOW, word)
     assert {key for key, effect in keys(found) if effect == "NoExecute"} == after
     assert ("unreachable", "NoSchedule") in keys(found)
+
+
+def test_a_node_that_comes_and_one_that_goes_are_told() -> None:
+    involved = {"kind": "Node", "apiVersion": "v1", "name": "n1", "uid": "uid-n1"}
+    come = ObservedNode(node(), (), silence_s=0.0, grace_s=40.0, is_new=True)
+    (told,) = flat(plan(come, NOW))
+    words = "Node n1 event: Registered Node n1 in Controller"
+    assert told == Emit(involved, "Normal", "RegisteredNode", words)
+    known = ObservedNode(node(), (), silence_s=0.0, grace_s=40.0)
+    assert flat(plan(known, NOW)) == []
+    words = "Node n1 event: Removing Node n1 from Controller"
+    gone = plan(ObservedGone("n1", "uid-n1"), NOW)
+    assert flat(gone) == [Emit(involved, "Normal", "RemovingNode", words)]
 
 
 # -- how many nodes are lost --------------------------------------------------------------------
