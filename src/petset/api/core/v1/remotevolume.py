@@ -26,7 +26,7 @@ from petset.api.core.v1.projected import descending
 from petset.api.errors import invalid, not_supported, required, too_long
 from petset.api.meta import MutableObj, Obj
 
-_IQN = re.compile(r"iqn\.\d{4}-\d{2}\.[A-Za-z0-9-.]+:[^,;*&$|\s]+")
+_IQN = re.compile(r"iqn\.\d{4}-\d{2}\.[A-Za-z0-9-.]+:[^,;*&$|\s]+", re.ASCII)
 _EUI = re.compile(r"eui.[A-Za-z0-9]{16}")
 _NAA = re.compile(r"naa.[A-Za-z0-9]{32}")
 _INITIATORS = {"iqn": _IQN, "eui": _EUI, "naa": _NAA}
@@ -110,8 +110,9 @@ def faults(path: str, kind: str, source: Obj, secret: Sequence[str]) -> Faults:
     for key in _REQUIRED.get(kind, ()):
         if not source.get(key):
             yield required(f"{where}.{key}")
-    if kind in _FAULTS:
-        yield from _FAULTS[kind](where, source)
+    rules = {**_FAULTS, **_VOLUME_FAULTS} if secret == VOLUME_SECRET else _FAULTS
+    if kind in rules:
+        yield from rules[kind](where, source)
     if kind in _WITH_SECRET:
         yield from secret_faults(f"{where}.secretRef", source.get("secretRef"), secret)
 
@@ -149,6 +150,11 @@ def _azure_disk(path: str, source: Obj) -> Faults:
         yield not_supported(f"{path}.diskURI", uri, [_MANAGED_DISK])
     if kind not in (None, "Managed") and not uri.startswith("https://"):
         yield not_supported(f"{path}.diskURI", uri, [_BLOB_DISK])
+
+
+def _volume_azure_file(path: str, source: Obj) -> Faults:
+    if source.get("secretNamespace") == "":
+        yield required(f"{path}.secretNamespace")
 
 
 def _fc(path: str, source: Obj) -> Faults:
@@ -189,20 +195,30 @@ def _git(path: str, source: Obj) -> Faults:
 
 
 def _iscsi(path: str, source: Obj) -> Faults:
+    yield from _target(path, source, "must be valid format starting with iqn, eui, or naa")
+
+
+def _volume_iscsi(path: str, source: Obj) -> Faults:
+    yield from _target(path, source, "must be valid format")
+    yield from secret_faults(f"{path}.secretRef", source.get("secretRef"), POD_SECRET)
+
+
+def _target(path: str, source: Obj, unknown: str) -> Faults:
+    """`unknown` are the words for a name of no known format."""
     if source.get("iqn"):
-        yield from _initiator(f"{path}.iqn", text(source["iqn"]))
+        yield from _initiator(f"{path}.iqn", text(source["iqn"]), unknown)
     yield from between(f"{path}.lun", source.get("lun"), 0, 255)
     chap = source.get("chapAuthDiscovery") or source.get("chapAuthSession")
     if chap and source.get("secretRef") is None:
         yield required(f"{path}.secretRef")
     if source.get("initiatorName") is not None:
-        yield from _initiator(f"{path}.initiatorname", text(source["initiatorName"]))
+        yield from _initiator(f"{path}.initiatorname", text(source["initiatorName"]), unknown)
 
 
-def _initiator(path: str, name: str) -> Faults:
+def _initiator(path: str, name: str, unknown: str) -> Faults:
     pattern = _INITIATORS.get(name[:3])
     if pattern is None:
-        yield invalid(path, name, "must be valid format starting with iqn, eui, or naa")
+        yield invalid(path, name, unknown)
     elif not pattern.fullmatch(name):
         yield invalid(path, name, "must be valid format")
 
@@ -260,3 +276,9 @@ _FAULTS: Mapping[str, Callable[[str, Any], Faults]] = {
     "quobyte": _quobyte,
     "storageos": _storage_os,
 }
+
+_VOLUME_FAULTS: Mapping[str, Callable[[str, Any], Faults]] = {
+    "azureFile": _volume_azure_file,
+    "iscsi": _volume_iscsi,
+}
+"""Rules that are others in PersistentVolumes."""
