@@ -57,7 +57,8 @@ def find(route: Route) -> Handle:
         return _find_below(route)
     if resource.namespaced and not route.namespace and route.verb not in ("list", "watch"):
         raise method_not_allowed()
-    if route.verb not in resource.verbs or (route.verb == "create" and route.name):
+    misplaced = route.verb == ("create" if route.name else "patch")
+    if misplaced or route.verb not in resource.verbs:
         raise method_not_allowed()
     if resource.id in reviews.REVIEWS:
         return reviews.review

@@ -88,6 +88,8 @@ async def test_reviews_say_yes_until_there_are_rules(server: Server) -> None:
         ("POST", "/api/v1/pods", 405),
         ("DELETE", "/api/v1/namespaces", 405),
         ("PUT", PODS, 405),
+        ("PATCH", PODS, 405),
+        ("PATCH", "/api/v1/nodes", 405),
         ("GET", "/api/v1/namespaces/default/bindings", 405),
         ("POST", "/version", 405),
         ("GET", f"{PODS}/none/status", 404),
