@@ -38,6 +38,8 @@ HISTORY_BYTES_MAX = 16 * 1024 * 1024
 HISTORY_AGE_MAX_S = 300.0
 BATCH_MAX = 512
 """Writes committed together at most."""
+SOON = 32
+"""So many writes are not kept waiting for the end of the loop's turn: the disk works meanwhile."""
 BATCH_BYTES_MAX = 4 * 1024 * 1024
 """Bytes committed together, about: what a commit adds to the write-ahead log stays small."""
 
@@ -57,6 +59,7 @@ class Log:
         driver: opened, not yet loaded.
         worker: runs the driver's blocking calls.
         history_bytes_max, history_age_max_s: bounds of the history that watches can resume from.
+        soon: so many writes are committed at once, fewer at the end of the loop's turn.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Log:
         *,
         history_bytes_max: int = HISTORY_BYTES_MAX,
         history_age_max_s: float = HISTORY_AGE_MAX_S,
+        soon: int = BATCH_MAX,
     ) -> None:
         loaded = driver.load(history_bytes_max)
         self._driver = driver
@@ -80,6 +84,7 @@ class Log:
         self._history.add(loaded.events, clock.now())
         self._compaction = Compaction(loaded.stored_from)
         self._hub = Hub()
+        self._soon = soon
         self._revision = loaded.revision
         self._next = loaded.revision + 1
         self._head: dict[str, tuple[int, Item | None]] = {}
@@ -211,7 +216,10 @@ class Log:
         event = Event(revision, deleted, key, created, value, current.value if current else None)
         self._head[key] = (revision, None if deleted else item)
         self._pending.append(_Write(event, item, done))
-        self._schedule()
+        if not self._busy:
+            self._schedule()
+            if len(self._pending) >= self._soon:
+                self._turn()
 
     def _schedule(self) -> None:
         """Have the next job handed out at the end of this turn of the loop."""
@@ -222,6 +230,8 @@ class Log:
 
     def _turn(self) -> None:
         """Hand out the next job, if there is one: a repair, else a slice, else a commit."""
+        if not self._scheduled:
+            return  # it was handed out earlier in this turn of the loop
         self._scheduled = False
         self._busy = True
         if not self._pending:
@@ -392,7 +402,7 @@ async def open_store(directory: Path, *, clock: Clock, synchronous: Synchronous 
     driver = SqliteDriver(directory, synchronous=synchronous)
     worker = Thread("store")
     try:
-        return Log(driver, worker, clock)
+        return Log(driver, worker, clock, soon=SOON)
     except BaseException:
         await worker.close()
         driver.close()

@@ -65,7 +65,12 @@ class SetClock:
 
 
 class StoreSuite:
-    """The contract. `driver` opens the durable side again and again on the same data."""
+    """The contract. `driver` opens the durable side again and again on the same data.
+
+    `soon`: so many writes are committed before the loop's turn is over.
+    """
+
+    soon = log.BATCH_MAX
 
     def driver(self, data: Path) -> Driver:
         raise NotImplementedError
@@ -79,7 +84,7 @@ class StoreSuite:
     ) -> AsyncIterator[Log]:
         self.faulty = FaultyDriver(self.driver(data), faults)
         self.clock = SetClock()
-        store = Log(self.faulty, self.worker(), self.clock, **bounds)  # type: ignore[arg-type]
+        store = Log(self.faulty, self.worker(), self.clock, soon=self.soon, **bounds)  # type: ignore[arg-type]
         try:
             yield store
         finally:

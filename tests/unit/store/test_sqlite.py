@@ -27,6 +27,10 @@ class TestSqlite(StoreSuite):
         return Thread("test-store")
 
 
+class TestSqliteSoon(TestSqlite):
+    soon = 2
+
+
 async def test_a_directory_is_made_for_its_owner_only(tmp_path: Path) -> None:
     store = await open_store(tmp_path / "new" / "data", clock=LoopClock())
     await store.close()
