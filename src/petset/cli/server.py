@@ -14,6 +14,7 @@ import importlib.util
 import logging
 import os
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -122,7 +123,10 @@ async def _serving(
     try:
         await app.start()
         hosts = dict.fromkeys([cluster.listen, cluster.host_ip])
-        edges += [await _listen(where, h, cluster.port, app) for h in hosts]
+        context = tlsconfig.server_context(
+            where.pki / "apiserver.crt", where.pki / "apiserver.key", where.pki / "ca.crt"
+        )
+        edges += [await _listen(app, h, cluster.port, context) for h in hosts]
         yield app
     finally:
         await app.close()  # ends watches first, so that the edges need not wait for them
@@ -130,10 +134,7 @@ async def _serving(
             await listening.close(_GRACE_S)
 
 
-async def _listen(where: paths.Paths, host: str, port: int, app: App) -> edge.Edge:
-    context = tlsconfig.server_context(
-        where.pki / "apiserver.crt", where.pki / "apiserver.key", where.pki / "ca.crt"
-    )
+async def _listen(app: App, host: str, port: int, context: ssl.SSLContext) -> edge.Edge:
     try:
         return await edge.serve(
             app.dispatch,
