@@ -97,6 +97,16 @@ def test_equality_looks_at_meaning_not_at_bytes_or_hash() -> None:
     )
 
 
+def test_what_older_servers_stored_of_unset_fields_makes_no_new_revision() -> None:
+    today = template()
+    older = template(hostNetwork=False, priorityClassName="", imagePullSecrets=[])
+    older["spec"]["containers"][0] |= {"tty": False, "command": []}
+    for data in (revisions.data_of_template, dict):
+        assert revisions.are_equal({"data": data(older)}, {"data": data(today)})
+    meant = template(automountServiceAccountToken=False)
+    assert not revisions.are_equal({"data": meant}, {"data": today})
+
+
 def test_the_first_revision_is_number_one_and_current() -> None:
     found = resolve("nginx:1")
     (create,) = found.actions
