@@ -131,6 +131,12 @@ def test_a_class_that_waits_says_for_what() -> None:
     assert events(made) == [
         ("Normal", "WaitForPodScheduled", "waiting for pods a, b to be scheduled")
     ]
+    placed = {"metadata": {"name": "c"}, "spec": {"nodeName": "n1"}}
+    made = of_claim(wanted, classes=classes, users=[placed, users[0]])
+    assert events(made) == [("Normal", "WaitForPodScheduled", "waiting for pod b to be scheduled")]
+    assert events(of_claim(wanted, classes=classes, users=[placed])) == [
+        ("Normal", "WaitForFirstConsumer", words)
+    ]
 
 
 def chosen(node: str = "n1", **spec: Any) -> Any:
@@ -261,6 +267,21 @@ def test_growth_is_written_down_where_the_class_allows_it() -> None:
     assert of_claim(owner, held, classes=[storage_class()]) == Plan()
 
 
+def test_growth_that_is_granted_is_not_written_again() -> None:
+    marks: Any = {"annotations": OURS}
+    held = volume(size="3Gi", claimRef=bound_to(), status={"phase": "Bound"}, metadata=marks)
+    granted = {"phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "3Gi"}}
+    told = {
+        f"volume.{beta}kubernetes.io/storage-provisioner": "petset.dev/directory"
+        for beta in ("", "beta.")
+    }
+    owner = bound(size="3Gi", storageClassName="fast", marks=told, status=granted)
+    kind = storage_class(allowVolumeExpansion=True)
+    assert of_claim(owner, held, classes=[kind]) == Plan()
+    smaller = bound(size="2Gi", storageClassName="fast", marks=told, status=granted)
+    assert of_claim(smaller, held, classes=[kind]) == Plan(), "what was granted stays"
+
+
 def test_growth_of_a_volume_made_by_hand_waits_for_whoever_made_it() -> None:
     held = volume(claimRef=bound_to(), status={"phase": "Bound"})
     kind = storage_class(allowVolumeExpansion=True)
@@ -275,6 +296,10 @@ def test_a_used_claim_is_not_let_go() -> None:
     user = {"metadata": {"name": "p"}, "spec": {"nodeName": "n1"}}
     assert of_claim(dying, users=[user], unused=True) == Plan()
     assert of_claim(dying, unused=False) == Plan()
+    for left_s in (0, 30):  # seconds of grace that a deleted pod has left
+        gone = {**user, "metadata": {**user["metadata"], **DELETING,
+                "deletionGracePeriodSeconds": left_s}}  # fmt: skip
+        assert bool(writes(of_claim(dying, users=[gone], unused=True))) is (left_s == 0)
     assert writes(of_claim(dying, unused=True)) == [
         ("persistentvolumeclaims", {"metadata": {"finalizers": None}})
     ]
