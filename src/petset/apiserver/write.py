@@ -41,7 +41,7 @@ _SERVER_OWNED = (
     "deletionGracePeriodSeconds",
     "generation",
 )
-_NOT_TAKEN = (*_SERVER_OWNED, "resourceVersion", "managedFields", "selfLink")
+_NOT_TAKEN = frozenset((*_SERVER_OWNED, "resourceVersion", "managedFields", "selfLink"))
 _NOT_KEPT_EMPTY = ("generateName", "name", "labels", "annotations", "ownerReferences", "finalizers")
 
 
@@ -144,16 +144,18 @@ def _own_metadata(call: Call, obj: MutableObj) -> None:
     meta = obj["metadata"] = dict(obj.get("metadata") or {})
     if meta.get("resourceVersion"):
         raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
-    for key in _NOT_TAKEN:
-        meta.pop(key, None)
+    if not _NOT_TAKEN.isdisjoint(meta):
+        for key in _NOT_TAKEN:
+            meta.pop(key, None)
     fit_namespace(call, meta)
     if call.route.name and meta.setdefault("name", call.route.name) != call.route.name:
         raise _name_mismatch(meta["name"], call.route.name)
     meta["uid"] = call.backend.ids.uid()
     meta["creationTimestamp"] = format_time(call.backend.clock.now())
-    for key in _NOT_KEPT_EMPTY:
-        if key in meta and not meta[key]:
-            del meta[key]
+    if not all(meta.values()):
+        for key in _NOT_KEPT_EMPTY:
+            if key in meta and not meta[key]:
+                del meta[key]
 
 
 def fit_namespace(call: Call, meta: MutableObj) -> None:
