@@ -18,7 +18,7 @@ A case is a list of short states, each planned on its own. `GOLDEN=1` rewrites t
       messages: true                    show the messages of the conditions
 
 Words of pods: pending running probing (its probe fails) ready fresh (ready just now) failed
-succeeded going, old bad (revision), gone-labels, elsewhere (named db-N), orphan, renamed,
+succeeded going, old bad (revision), gone-labels, elsewhere (named db-N), orphan, theirs, renamed,
 nostorage, image crash nonode (why it is not Ready), late (not Ready for 1000 s), primary. Words of
 claims: set-owner pod-owner stale-owner earlier-set foreign going none 1Gi (its size) 1Gi>2Gi (it
 grows) fixed (its class does not let it grow) labelled unbound; a pod's claim is there when nothing
@@ -126,6 +126,8 @@ def pod(ordinal: int, words: list[str]) -> MutableObj:
     }
     if "orphan" in words:
         del metadata["ownerReferences"]
+    if "theirs" in words:
+        metadata["ownerReferences"] = [{**SET, "uid": "other", "controller": True}]
     if "going" in words:
         metadata["deletionTimestamp"] = meta.format_time(NOW)
     claim = {"claimName": f"www-web-{ordinal}"}

@@ -143,6 +143,7 @@ def _world(
 ) -> World:
     by_ordinal = {identity.ordinal_of(pod): pod for pod in pods}
     slots = tuple((ordinal, by_ordinal.get(ordinal)) for ordinal in spec.ordinals)
+    strangers = _occupied(seen.pods, pods)
     condemned = sorted((o for o in by_ordinal if o >= 0 and o not in spec.ordinals), reverse=True)
     return World(
         spec=spec,
@@ -152,10 +153,10 @@ def _world(
         slots=slots,
         condemned=tuple(by_ordinal[ordinal] for ordinal in condemned),
         claims=seen.claims,
-        occupied=_occupied(seen.pods, pods) | {n for n, at in seen.vacant.items() if at > now},
+        occupied=strangers | {n for n, at in seen.vacant.items() if at > now},
         proven=heal.proven(resolved.listed),
         failures=seen.failures,
-        troubles=troubles(spec, slots, seen.failures),
+        troubles=troubles(spec, slots, seen.failures, strangers),
         healthy=healthy(spec, pods, now),
     )
 

@@ -15,6 +15,7 @@ NOT_READY = "PodNotReady"
 TERMINATING = "PodTerminating"
 UNSCHEDULABLE = "Unschedulable"
 UNCLAIMED = "WaitingForClaims"
+TAKEN = "NameTaken"
 CRASHING = "CrashLoopBackOff"
 FAILING = "PodFailing"
 OVERDUE_S = 60.0
