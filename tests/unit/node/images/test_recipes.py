@@ -60,7 +60,7 @@ RELEASES = """
     1.36.1-musl uclibc glibc 1.29-4 7.4-bookworm 7.2.4-32bit 15.8-bullseye 8.0_2
     16.4-debian-12-r3 3.12-alpine-amd64
 """
-OTHERS = "broken 1.27-broken does-not-exist nope brokn lastest 1.27-alpin v wrong_tag"
+OTHERS = "broken 1.27-broken does-not-exist nope brokn 1.27-alpin v wrong_tag"
 
 
 def test_tags_of_releases_are_known() -> None:
