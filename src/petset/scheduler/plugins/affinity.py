@@ -1,15 +1,17 @@
 """Pod affinity and anti-affinity: near, or far from, pods that match."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from petset.scheduler.plugins.types import (
     Check,
     NodeInfo,
+    Pair,
     PodInfo,
     Scores,
     Term,
     World,
+    places_of,
 )
 
 NOT_NEAR = "node(s) didn't match pod affinity rules"
@@ -18,8 +20,7 @@ UNWELCOME = "node(s) didn't satisfy existing pods anti-affinity rules"
 HARD_WEIGHT = 1
 """What a required affinity term of a pod that is there counts for a pod it would like near it."""
 
-Pair = tuple[str, str]
-Places = Counter[Pair]
+Places = Mapping[Pair, int]
 """How often a (topology key, value) was met."""
 
 
@@ -35,7 +36,8 @@ def matches(term: Term, pod: PodInfo, world: World) -> bool:
 def prepare(pod: PodInfo, world: World) -> Check | None:
     """Refuse nodes by required terms: the pod's own, and the anti-affinity of pods there."""
     near, self_ok = _near(pod, world)
-    far = _count(world, pod.terms.anti_affinity)
+    far = [(t.topology_key, _places((t,), world)) for t in pod.terms.anti_affinity]
+    far = [(key, places) for key, places in far if places]
     unwelcome = _unwelcome(pod, world)
     if near is None and not far and not unwelcome:
         return None
@@ -43,9 +45,9 @@ def prepare(pod: PodInfo, world: World) -> Check | None:
     def check(node: NodeInfo) -> Sequence[str]:
         if near is not None and not _is_near(pod.terms.affinity, near, node, self_ok=self_ok):
             return (NOT_NEAR,)
-        if any(_met(far, t.topology_key, node) for t in pod.terms.anti_affinity):
+        if any(_met(places, key, node) for key, places in far):
             return (TOO_NEAR,)
-        if any(node.labels.get(key) == value for key, value in unwelcome):
+        if any(_met(places, key, node) for key, places in unwelcome):
             return (UNWELCOME,)
         return ()
 
@@ -57,11 +59,7 @@ def _near(pod: PodInfo, world: World) -> tuple[Places | None, bool]:
     terms = pod.terms.affinity
     if not terms:
         return None, False
-    places: Places = Counter()
-    for node in world.nodes:
-        for other in node.pods:
-            if all(matches(t, other, world) for t in terms):
-                _add(places, terms, node)
+    places = _places(terms, world)
     return places, not places and all(matches(t, pod, world) for t in terms)
 
 
@@ -74,21 +72,19 @@ def _is_near(terms: Iterable[Term], near: Places, node: NodeInfo, *, self_ok: bo
     return True
 
 
-def _count(world: World, terms: Sequence[Term]) -> Places:
-    places: Places = Counter()
-    if not terms:
-        return places
-    for node in world.nodes:
-        for other in node.pods:
-            _add(places, [t for t in terms if matches(t, other, world)], node)
-    return places
+def _places(terms: tuple[Term, ...], world: World) -> Places:
+    """Where pods are that match all of the terms.
 
+    What is kept from earlier looks is used for terms that name their namespaces: which ones a
+    selector means changes with the namespaces' labels.
+    """
 
-def _add(places: Places, terms: Iterable[Term], node: NodeInfo) -> None:
-    for term in terms:
-        value = node.labels.get(term.topology_key)
-        if value is not None:
-            places[term.topology_key, value] += 1
+    def means(pod: PodInfo) -> bool:
+        return all(matches(term, pod, world) for term in terms)
+
+    if all(term.namespace_selector.is_nothing for term in terms):
+        return world.nodes.places(terms, means)
+    return places_of(terms, world.nodes, means)
 
 
 def _met(places: Places, key: str, node: NodeInfo) -> bool:
@@ -96,26 +92,29 @@ def _met(places: Places, key: str, node: NodeInfo) -> bool:
     return value is not None and (key, value) in places
 
 
-def _unwelcome(pod: PodInfo, world: World) -> Places:
-    """The places that pods already running keep clear of such a pod."""
-    places: Places = Counter()
-    for node in world.nodes.picky.values():
-        for other in node.picky:
-            _add(places, (t for t in other.terms.anti_affinity if matches(t, pod, world)), node)
-    return places
+def _unwelcome(pod: PodInfo, world: World) -> list[tuple[str, Places]]:
+    """The places that pods already running keep clear of such a pod, by topology key."""
+    stated = world.nodes.stated.anti_affinity
+    return [(t.topology_key, places) for t, places in stated.items() if matches(t, pod, world)]
 
 
 def score(pod: PodInfo, world: World, nodes: Sequence[NodeInfo]) -> Scores | None:
     """Preferred terms of the pod, and those of the pods that are there."""
     weights: Counter[Pair] = Counter()
-    choosy = bool(pod.terms.preferred or pod.terms.anti_preferred)
-    for node in world.nodes if choosy else world.nodes.picky.values():
-        for other in node.pods if choosy else node.picky:
-            _weigh(weights, pod, other, _place_of(node), world)
+    for terms, sign in ((pod.terms.preferred, 1), (pod.terms.anti_preferred, -1)):
+        for term in terms:
+            _weigh(weights, _places((term,), world), sign * term.weight)
+    there = world.nodes.stated
+    for stated, sign in ((there.preferred, 1), (there.anti_preferred, -1), (there.affinity, 1)):
+        fixed = HARD_WEIGHT if stated is there.affinity else 0
+        for term, places in stated.items():
+            if matches(term, pod, world):
+                _weigh(weights, places, sign * (fixed or term.weight))
     if not weights:
         return None
+    keys = {key for key, _ in weights}
     raw = [
-        sum(w for (key, value), w in weights.items() if node.labels.get(key) == value)
+        sum(weights[k, value] for k in keys if (value := node.labels.get(k)) is not None)
         for node in nodes
     ]
     low, high = min(raw), max(raw)
@@ -124,33 +123,6 @@ def score(pod: PodInfo, world: World, nodes: Sequence[NodeInfo]) -> Scores | Non
     return [100.0 * (value - low) / (high - low) for value in raw]
 
 
-def _place_of(node: NodeInfo) -> Callable[[Term], Pair | None]:
-    labels: Mapping[str, str] = node.labels
-
-    def place(term: Term) -> Pair | None:
-        value = labels.get(term.topology_key)
-        return None if value is None else (term.topology_key, value)
-
-    return place
-
-
-def _weigh(
-    weights: Counter[Pair],
-    pod: PodInfo,
-    other: PodInfo,
-    place: Callable[[Term], Pair | None],
-    world: World,
-) -> None:
-    """Add what the pod thinks of `other` and what `other` thinks of the pod."""
-    opinions = [
-        (pod.terms.preferred, other, 1, 0),
-        (pod.terms.anti_preferred, other, -1, 0),
-        (other.terms.preferred, pod, 1, 0),
-        (other.terms.anti_preferred, pod, -1, 0),
-        (other.terms.affinity, pod, 1, HARD_WEIGHT),
-    ]
-    for terms, whom, sign, fixed in opinions:
-        for term in terms:
-            pair = place(term)
-            if pair is not None and matches(term, whom, world):
-                weights[pair] += sign * (fixed or term.weight)
+def _weigh(weights: Counter[Pair], places: Places, weight: int) -> None:
+    for pair, count in places.items():
+        weights[pair] += weight * count

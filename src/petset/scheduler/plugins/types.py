@@ -5,8 +5,9 @@ each node, a `Refusal` when no node can do, or None when the filter has nothing 
 pod. A score's `score(pod, world, nodes)` answers 0..100 for each node, or None where all are alike.
 """
 
+import itertools
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
@@ -25,7 +26,16 @@ NOTES_MAX = 64
 KINDS_MAX = 256
 """Kinds of pods of which equally good nodes are remembered at most."""
 
+MET_MAX = 256
+"""Groups of terms of which the places of the pods that they mean are kept at most."""
+
+CHANGES_MAX = 1024
+"""Changes of nodes after which such places are counted anew."""
+
 V = TypeVar("V")
+
+Pair = tuple[str, str]
+"""A topology key, and a value that nodes have of it."""
 
 Amounts = Mapping[str, int]
 """Resource name -> amount: cpu in thousandths, everything else in whole units, rounded up."""
@@ -129,20 +139,125 @@ class NodeInfo:
         return known
 
 
+Means = Callable[[PodInfo], bool]
+"""Whether a pod is meant."""
+
+
+class Stated:
+    """The affinity terms of the pods on nodes: by kind and term, in which places it is stated."""
+
+    def __init__(self) -> None:
+        self.affinity: dict[Term, Counter[Pair]] = {}
+        self.anti_affinity: dict[Term, Counter[Pair]] = {}
+        self.preferred: dict[Term, Counter[Pair]] = {}
+        self.anti_preferred: dict[Term, Counter[Pair]] = {}
+
+    def change(self, old: NodeInfo | None, new: NodeInfo | None) -> None:
+        """A node came, changed or went."""
+        if old is not None and old.picky:
+            self._count(old, _missing(old.picky, old, new), -1)
+        if new is not None and new.picky:
+            self._count(new, _missing(new.picky, new, old), 1)
+
+    def _count(self, info: NodeInfo, pods: Iterable[PodInfo], sign: int) -> None:
+        for pod in pods:
+            terms = pod.terms
+            for stated, kind in (
+                (terms.affinity, self.affinity),
+                (terms.anti_affinity, self.anti_affinity),
+                (terms.preferred, self.preferred),
+                (terms.anti_preferred, self.anti_preferred),
+            ):
+                for term in stated:
+                    _tally(kind.setdefault(term, Counter()), (term,), info, sign)
+                    if not kind[term]:
+                        del kind[term]
+
+
+class Met:
+    """Where the pods are that terms mean: counted once, then brought up to date when asked for."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Term, ...], tuple[int, Counter[Pair]]] = {}
+        self._changes: deque[tuple[NodeInfo | None, NodeInfo | None]] = deque(maxlen=CHANGES_MAX)
+        self._number = 0
+
+    def change(self, old: NodeInfo | None, new: NodeInfo | None) -> None:
+        """A node came, changed or went."""
+        if self._kept:
+            self._number += 1
+            self._changes.append((old, new))
+
+    def places(
+        self, terms: tuple[Term, ...], nodes: Iterable[NodeInfo], means: Means
+    ) -> Counter[Pair]:
+        """The places of the pods on `nodes` that all of the `terms` mean.
+
+        `means` tells that of a pod; it may look at nothing else.
+        """
+        number, found = self._kept.pop(terms, (-1, Counter()))
+        behind = self._number - number
+        if number < 0 or behind > len(self._changes):
+            found = places_of(terms, nodes, means)
+        else:
+            for old, new in itertools.islice(reversed(self._changes), behind):
+                for info, other, sign in ((old, new, -1), (new, old, 1)):
+                    if info is not None:
+                        for pod in _missing(info.pods, info, other):
+                            if means(pod):
+                                _tally(found, terms, info, sign)
+        self._kept[terms] = (self._number, found)
+        if len(self._kept) > MET_MAX:
+            del self._kept[next(iter(self._kept))]
+        return found
+
+
+def places_of(terms: Sequence[Term], nodes: Iterable[NodeInfo], means: Means) -> Counter[Pair]:
+    """The places of the pods on `nodes` that are meant, by the topology keys of `terms`."""
+    found: Counter[Pair] = Counter()
+    for info in nodes:
+        for pod in info.pods:
+            if means(pod):
+                _tally(found, terms, info, 1)
+    return found
+
+
+def _tally(places: Counter[Pair], terms: Iterable[Term], info: NodeInfo, by: int) -> None:
+    for term in terms:
+        value = info.labels.get(term.topology_key)
+        if value is not None:
+            pair = (term.topology_key, value)
+            places[pair] += by
+            if not places[pair]:
+                del places[pair]
+
+
+def _missing(pods: Sequence[PodInfo], here: NodeInfo, there: NodeInfo | None) -> Sequence[PodInfo]:
+    """Those of the pods `here` that are not `there`, another state of the node; all of them where
+    its labels differ."""
+    if there is None or here.labels != there.labels:
+        return pods
+    others = set(map(id, there.pods))
+    return [pod for pod in pods if id(pod) not in others]
+
+
 class Nodes(Sequence[NodeInfo]):
     """Nodes in name order, and what would else be looked for over all of them.
 
     Attributes:
         picky: by name, the nodes with pods that have affinity terms of their own.
+        stated: those terms.
         labelled: how many nodes have each label of `SPREAD_KEYS`.
     """
 
     def __init__(self, infos: Iterable[NodeInfo] = ()) -> None:
         self.picky: dict[str, NodeInfo] = {}
+        self.stated = Stated()
         self.labelled: Counter[str] = Counter()
         self._infos: list[NodeInfo] = []
         self._names: list[str] = []
         self._owned: dict[tuple[str, str], Counter[str]] = {}
+        self._met = Met()
         for info in infos:
             self.put(info)
 
@@ -170,10 +285,12 @@ class Nodes(Sequence[NodeInfo]):
         at = bisect_left(self._names, info.name)
         if at < len(self._names) and self._names[at] == info.name:
             self._count(self._infos[at], -1)
+            self._changed(self._infos[at], info)
             self._infos[at] = info
         else:
             self._names.insert(at, info.name)
             self._infos.insert(at, info)
+            self._changed(None, info)
         self._count(info, 1)
         if info.picky:
             self.picky[info.name] = info
@@ -185,12 +302,21 @@ class Nodes(Sequence[NodeInfo]):
         at = bisect_left(self._names, name)
         if at < len(self._names) and self._names[at] == name:
             self._count(self._infos[at], -1)
+            self._changed(self._infos[at], None)
             del self._names[at], self._infos[at]
             self.picky.pop(name, None)
 
     def owned(self, uid: str, key: str) -> Mapping[str, int]:
         """How many pods of a controller there are by the value of a label of `SPREAD_KEYS`."""
         return self._owned.get((uid, key), {})
+
+    def places(self, terms: tuple[Term, ...], means: Means) -> Mapping[Pair, int]:
+        """How many pods that all of the `terms` mean are in each place (see `Met`)."""
+        return self._met.places(terms, self._infos, means)
+
+    def _changed(self, old: NodeInfo | None, new: NodeInfo | None) -> None:
+        self.stated.change(old, new)
+        self._met.change(old, new)
 
     def _count(self, info: NodeInfo, sign: int) -> None:
         for key in SPREAD_KEYS:
