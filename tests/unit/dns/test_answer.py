@@ -169,6 +169,19 @@ def test_ports_of_two_slices_of_one_member_are_joined() -> None:
     assert data(ask("two.default.svc.cluster.local", index=index)) == ["10.128.0.5"]
 
 
+def test_an_alias_asked_for_itself_is_not_chased() -> None:
+    reply = answer(WEB.zone, wire.name_of("out.default.svc.cluster.local"), wire.CNAME)
+    assert reply is not None
+    assert reply.chase == ()
+    assert len(reply.sections.answers) == 1
+
+
+@pytest.mark.parametrize("digits", ["1.0.0", "1", "x" * 40, ".".join("0" * 31)])
+def test_reverse_names_of_half_an_address_are_not_ours(digits: str) -> None:
+    for family in ("in-addr", "ip6"):
+        assert answer(WEB.zone, wire.name_of(f"{digits}.{family}.arpa"), wire.PTR) is None
+
+
 def test_an_alias_out_of_the_zone_has_to_be_chased() -> None:
     reply = answer(WEB.zone, wire.name_of("out.default.svc.cluster.local"), wire.A)
     assert reply is not None

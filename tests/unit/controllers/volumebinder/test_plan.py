@@ -325,6 +325,24 @@ def held_by(policy: str = "Retain", **more: Any) -> Any:
     return volume(**{"status": {"phase": "Bound"}, **spec, **more})
 
 
+@pytest.mark.parametrize("phase", ["", "Pending", "Available", "Released", "Failed"])
+def test_a_volume_whose_claim_names_it_is_bound(phase: str) -> None:
+    made = of_volume(held_by(status={"phase": phase}), bound())
+    assert writes(made) == [("persistentvolumes", {"status": {"phase": "Bound"}})]
+    assert of_volume(held_by(), bound()) == Plan()
+
+
+@pytest.mark.parametrize(
+    ("phase", "released"),
+    [("", True), ("Pending", True), ("Available", True), ("Bound", True), ("Failed", False)],
+)
+def test_a_volume_whose_claim_is_gone_is_released_unless_it_failed(
+    phase: str, released: bool
+) -> None:
+    made = writes(of_volume(held_by(status={"phase": phase}), gone=True))
+    assert made == ([("persistentvolumes", {"status": {"phase": "Released"}})] if released else [])
+
+
 def test_a_retained_volume_is_released_and_keeps_its_reference() -> None:
     made = of_volume(held_by(), gone=True)
     assert writes(made) == [("persistentvolumes", {"status": {"phase": "Released"}})]
@@ -337,7 +355,8 @@ def test_a_volume_of_ours_goes_with_its_directory_and_a_failure_is_kept_as_the_p
     kinds = [type(a) for a in made.actions]
     assert kinds == [Patch, Reported, Delete, Patch]
     assert isinstance(made.status_if_failed, Patch)
-    assert made.status_if_failed.patch["status"]["phase"] == "Failed"
+    failed = {"phase": "Failed", "message": "its directory could not be removed"}
+    assert made.status_if_failed.patch["status"] == failed
 
 
 @pytest.mark.parametrize(
@@ -384,4 +403,8 @@ def test_a_volume_whose_claim_went_elsewhere_is_freed_as_it_was_bound() -> None:
 def test_modes_that_differ_are_told_on_both() -> None:
     kept = volume(claimRef=bound_to(), volumeMode="Block")
     made = of_volume(kept, claim())
-    assert [reason for _, reason, _ in events(made)] == ["VolumeMismatch", "VolumeMismatch"]
+    words = (
+        'Cannot bind PersistentVolume "v" to requested PersistentVolumeClaim "data" due to '
+        "incompatible volumeMode"
+    )
+    assert events(made) == [("Warning", "VolumeMismatch", words)] * 2
