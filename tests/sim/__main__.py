@@ -10,8 +10,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.sim import shrink
 from tests.sim.history import Outcome, live
+from tests.sim.mutants import MUTANTS
 from tests.sim.story import Story, draw
 
 TOLD = 60
@@ -21,6 +24,8 @@ BATCH = 8
 
 def main() -> int:
     arguments = _arguments()
+    if arguments.mutants:
+        return _hunt(_seeds(f"0:{arguments.mutants}"))
     seeds = _seeds(arguments.seeds)
     began = time.monotonic()
     failed: list[Outcome] = []
@@ -77,6 +82,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--twice", action="store_true", help="run each twice and compare")
     parser.add_argument("--digest", action="store_true", help="print a digest of each trace")
     parser.add_argument("--refusals", action="store_true", help="count what the API refused")
+    parser.add_argument("--mutants", type=int, default=0, metavar="N",
+                        help="catch broken controllers within N histories each")  # fmt: skip
     parser.add_argument("--shrink", action="store_true", help="make failing stories short")
     return parser.parse_args()
 
@@ -102,6 +109,20 @@ def _outcomes(seeds: list[int], jobs: int) -> Iterator[Outcome]:
     with forking.Pool(jobs, initializer=gc.disable, maxtasksperchild=1) as pool:
         for outcomes in pool.imap(_run, batches):
             yield from outcomes
+
+
+def _hunt(seeds: list[int]) -> int:
+    """How many histories it takes to catch each mutant; 1 if one gets away."""
+    missed = 0
+    for mutant in MUTANTS:
+        with pytest.MonkeyPatch.context() as patch:
+            mutant(patch)
+            tried = (live(draw(seed)) for seed in seeds)
+            caught = next((o for o in tried if o.faults), None)
+        missed += caught is None
+        how = "is not caught" if caught is None else f"seed {caught.story.seed}: {caught.faults[0]}"
+        print(f"{mutant.__name__}: {how:.200}", flush=True)
+    return 1 if missed else 0
 
 
 def _tell(outcome: Outcome, arguments: argparse.Namespace) -> None:

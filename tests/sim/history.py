@@ -177,9 +177,10 @@ async def _calm(world: BreakableWorld, player: Player) -> None:
     for name in sorted(names):
         await _until_done(lambda n=name: play.taint(player, n, None))
         await _until_done(lambda n=name: world.client.patch("nodes", n, UNCORDONED))
-    for found in world.objects(SET):
-        if not meta.is_deleting(found):
-            await _until_done(lambda f=found: _mend(world, f))
+    for resource in (SET, DEPLOYMENT):
+        for found in world.objects(resource):
+            if not meta.is_deleting(found):
+                await _until_done(lambda r=resource, f=found: _mend(world, r, f))
     with contextlib.suppress(TimeoutError):  # who is not gone by then is told of at the end
         await world.wait_for(lambda: not any(map(meta.is_deleting, world.objects(SET))))
     await _tidy_up(world)
@@ -206,10 +207,12 @@ async def _tidy_up(world: BreakableWorld) -> None:
             await _until_done(lambda n=name, v=labels: world.client.patch("pods", n, v, "default"))
 
 
-async def _mend(world: BreakableWorld, found: Obj) -> None:
+async def _mend(world: BreakableWorld, resource: str, found: Obj) -> None:
     patch: dict[str, Any] = dict(play.with_image(found, "good:99"))
     patch["metadata"] = {"annotations": {"petset.dev/paused": None}}
-    await world.client.patch(SET, meta.name_of(found), patch, "default")
+    if resource == DEPLOYMENT:
+        patch["spec"]["paused"] = None
+    await world.client.patch(resource, meta.name_of(found), patch, "default")
 
 
 async def _until_done(call: Any) -> None:

@@ -38,7 +38,7 @@ def of_set(rng: Random, name: str) -> list[Obj]:
         "metadata": {"name": name, "annotations": annotations},
         "spec": spec,
     }
-    objects = [_service(name, rng.random() < 0.3), made]
+    objects = [service(name, unready=rng.random() < 0.3), made]
     if rng.random() < 0.35:
         objects.insert(0, budget_of(name, json.loads(budget(rng)[1])))
     return objects
@@ -47,18 +47,22 @@ def of_set(rng: Random, name: str) -> list[Obj]:
 def of_deployment(rng: Random, name: str) -> list[Obj]:
     """A Service and a Deployment."""
     labels = {"app": name}
-    made = {
+    spec: Obj = {
+        "replicas": rng.randrange(7),
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": _pod(rng, name)},
+        "minReadySeconds": rng.choice((0, 0, 5)),
+        "revisionHistoryLimit": rng.choice((0, 1, 10)),
+        "progressDeadlineSeconds": rng.choice((20, 60, 600)),
+        **json.loads(strategy_front(rng)[1]),
+    }
+    made: Obj = {
         "kind": "Deployment",
         "apiVersion": "apps/v1",
         "metadata": {"name": name},
-        "spec": {
-            "replicas": rng.randrange(4),
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": _pod(rng, name)},
-            "strategy": rng.choice(({}, {"type": "Recreate"})),
-        },
+        "spec": spec,
     }
-    return [_service(name, False), made]
+    return [service(name, unready=False), made]
 
 
 def budget_of(name: str, spec: Obj) -> Obj:
@@ -75,7 +79,8 @@ def _claims(rng: Random) -> int:
     return rng.choice((0, 0, 1, 1, 1, 2))
 
 
-def _service(name: str, unready: bool) -> Obj:
+def service(name: str, *, unready: bool) -> Obj:
+    """A headless Service, of pods that are not Ready too where `unready`."""
     spec: Obj = {"clusterIP": "None", "selector": {"app": name}, "ports": [{"port": 80}]}
     if unready:
         spec["publishNotReadyAddresses"] = True
@@ -132,6 +137,16 @@ def strategy(rng: Random) -> tuple[float, str]:
     rolling["maxUnavailable"] = rng.choice((1, 1, 2, 3, "50%", "34%"))
     found = {"type": "RollingUpdate", "rollingUpdate": rolling}
     return 0, json.dumps({"updateStrategy": found})
+
+
+def strategy_front(rng: Random) -> tuple[float, str]:
+    """An update strategy of a Deployment."""
+    if rng.random() < 0.2:
+        return 0, json.dumps({"strategy": {"type": "Recreate", "rollingUpdate": None}})
+    surge = rng.choice((0, 1, 2, "50%"))
+    unavailable = rng.choice((0, 1, "50%", "34%")) if surge else rng.choice((1, 2, "50%"))
+    rolling = {"maxSurge": surge, "maxUnavailable": unavailable}
+    return 0, json.dumps({"strategy": {"type": "RollingUpdate", "rollingUpdate": rolling}})
 
 
 def tune(rng: Random) -> tuple[float, str]:
@@ -216,9 +231,11 @@ def _ordinal_and_grace(rng: Random) -> tuple[float, str]:
 
 DETAILS: dict[str, Callable[[Random], tuple[float, str]]] = {
     "scale": _scale,
-    "scale_front": _scale,
+    "scale_front": lambda rng: (rng.randrange(9), ""),
+    "pause_front": lambda rng: (0, rng.choice(("true", ""))),
+    "strategy_front": strategy_front,
     "image": image,
-    "image_front": lambda rng: (0, f"good:{rng.randrange(4)}"),
+    "image_front": image,
     "strategy": strategy,
     "tune": tune,
     "annotate": annotate,

@@ -11,6 +11,8 @@ from petset.api import meta
 from petset.api.errors import StatusError
 from petset.api.meta import Obj
 from petset.client.transport import TransportError
+from petset.controllers.deployment import sets
+from petset.controllers.deployment.annotations import REVISION
 from petset.testing.breakable import CONTROL_WIRE, BreakableWorld
 from petset.testing.fakepod import Script
 from petset.testing.faults import Fault
@@ -265,6 +267,25 @@ async def _image_front(player: Player, step: Step) -> None:
     found = player.world.get(DEPLOYMENT, "front")
     if found is not None:
         await player.patch("front", with_image(found, step.text), DEPLOYMENT)
+
+
+async def _pause_front(player: Player, step: Step) -> None:
+    await player.patch("front", {"spec": {"paused": bool(step.text) or None}}, DEPLOYMENT)
+
+
+async def _strategy_front(player: Player, step: Step) -> None:
+    await player.patch("front", {"spec": json.loads(step.text)}, DEPLOYMENT)
+
+
+async def _undo_front(player: Player, step: Step) -> None:
+    """Put the template of the set before the present one back, as `kubectl rollout undo` does."""
+    found = player.world.objects("replicasets.apps", "default")
+    own = [r for r in found if (meta.controller_of(r) or {}).get("name") == "front"]
+    own.sort(key=lambda r: int(meta.annotations_of(r).get(REVISION, 0)))
+    if len(own) > 1:
+        back = own[-2 - int(step.number) % (len(own) - 1)]
+        template = sets.without_hash(back["spec"]["template"])
+        await player.patch("front", {"spec": {"template": template}}, DEPLOYMENT)
 
 
 # -- nodes --------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def draw(seed: int) -> Story:
     names = ["a", "b"] if rng.random() < 0.3 else ["a"]
     nodes = rng.choice((1, 2, 3, 3, 4))
     made = {name: manifests.of_set(rng, name) for name in names}
-    if rng.random() < 0.2:
+    if rng.random() < 0.3:
         made["front"] = manifests.of_deployment(rng, "front")
     return Story(
         seed=seed,
@@ -156,7 +156,7 @@ WEIGHTS: dict[str, float] = {
     "lose_and_remove": 2, "out_of_service": 1.5, "cordon": 1, "uncordon": 1, "drain": 1,
     "die_at": 6, "kill": 3, "power": 4, "api_crash": 2, "disk": 1.5, "cut": 3, "stall": 4,
     "trouble": 8, "cut_off": 2.5, "blackout": 2, "jump": 1.5, "wait": 2,
-    "scale_front": 2, "image_front": 2,
+    "scale_front": 4, "image_front": 4, "pause_front": 2, "undo_front": 2, "strategy_front": 1.5,
 }  # fmt: skip
 
 Detail = Callable[[Random], tuple[float, str]]

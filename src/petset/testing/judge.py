@@ -9,6 +9,7 @@
 - Pods are forced away only from nodes that are gone or out of service, and evicted from tainted
   ones; the garbage collector takes only those whose set is gone or does not ask for order.
 - Evictions leave as many healthy pods as the budget wants.
+- Deployments and ReplicaSets: see `rollouts`. Services: see `names`.
 """
 
 import asyncio
@@ -21,12 +22,14 @@ from petset.api import meta
 from petset.api.apps.v1 import setoptions
 from petset.api.meta import Obj
 from petset.controllers.nodelife import taints
-from petset.controllers.statefulset import identity
+from petset.controllers.statefulset import identity, storage
 from petset.controllers.statefulset.spec import Spec, read
 from petset.reconcile import podtemplate
 from petset.store.types import Event
 from petset.testing.breakable import BreakableWorld
+from petset.testing.names import Names
 from petset.testing.past import Past, is_healthy, pod_key
+from petset.testing.rollouts import Rollouts
 from petset.testing.wire import Asked
 
 SETS, BUDGETS = "statefulsets.apps", "poddisruptionbudgets.policy"
@@ -45,6 +48,8 @@ class Judge:
         self._faults = faults
         self._evictions: set[str] = set()
         self._own: set[str] = set()
+        world.asked.append(Rollouts(self._past, self._fault).judge)
+        world.asked.append(Names(self._past, self._fault).judge)
         world.asked.append(self._on_asked)
         world.listeners.append(self._on_events)
 
@@ -109,7 +114,8 @@ class Judge:
         for lower in (o for o in spec.ordinals if o < ordinal):
             other = identity.pod_name(spec.name, lower)
             states = self._past.states(pod_key(spec.namespace, other), since)
-            if not any(is_healthy(state, meta.uid_of(found)) or _orphan(state) for state in states):
+            uid = meta.uid_of(found)
+            if not any(self._is_well(spec, s, uid) or _orphan(s) for s in states):
                 return f"{other} is not Ready"
         return ""
 
@@ -176,6 +182,8 @@ class Judge:
             return "the set is rolled by hand"
         if spec.options.paused:
             return "the set is paused"
+        if _same_template(spec, states[-1]) and storage.has_storage(spec, states[-1], ordinal):
+            return "it has the wanted template"
         if not all(map(is_healthy, states)) or not self._has_been_available(
             spec, states[-1], since
         ):
@@ -183,8 +191,8 @@ class Judge:
         index = list(spec.ordinals).index(ordinal)
         if index < spec.partition:
             return "it is Ready and below the partition"
-        if _same_template(spec, states[-1]):
-            return "it is Ready and has the wanted template"
+        if first := self._rolls_before(spec, index, since):
+            return f"{first} is to be rolled first"
         down = 0
         for other in (o for o in spec.ordinals if o != ordinal):
             well = self._was_well(spec, other, since)
@@ -194,13 +202,25 @@ class Judge:
         budget = _budget(spec)
         return f"{down} others are down, the budget is {budget}" if down >= budget else ""
 
+    def _rolls_before(self, spec: Spec, index: int, since: float) -> str:
+        """A pod above that is well and has an old template all the time: "" for none."""
+        if not spec.ordered or spec.options.primary is not None:
+            return ""
+        for ordinal in list(spec.ordinals)[max(index, spec.partition - 1) + 1 :]:
+            name = identity.pod_name(spec.name, ordinal)
+            states = self._past.states(pod_key(spec.namespace, name), since)
+            if all(is_healthy(s) and not _same_template(spec, s or {}) for s in states):
+                return name
+        return ""
+
     def _was_well(self, spec: Spec, ordinal: int, since: float) -> bool:
         key = pod_key(spec.namespace, identity.pod_name(spec.name, ordinal))
+        return any(self._is_well(spec, state) for state in self._past.states(key, since))
+
+    def _is_well(self, spec: Spec, pod: Obj | None, uid: str = "") -> bool:
+        """Whether it is healthy, and Ready for long enough; of the set `uid` if one is given."""
         now = self._world.clock.now() + abs(self._world.clock.offset_s)
-        return any(
-            is_healthy(state) and podtemplate.is_available(state or {}, spec.min_ready_s, now)
-            for state in self._past.states(key, since)
-        )
+        return is_healthy(pod, uid) and podtemplate.is_available(pod or {}, spec.min_ready_s, now)
 
     def _has_been_available(self, spec: Spec, pod: Obj, since: float) -> bool:
         """Whether the pod was Ready for long enough all the time, whatever the clock said."""

@@ -20,7 +20,10 @@ from petset.testing.breakable import BreakableWorld
 PLAN_S = 2.0
 """How long a plan may take from the look at the caches to its last write, at little lag."""
 
-RESOURCES = ("pods", "statefulsets.apps", "nodes", "poddisruptionbudgets.policy")
+RESOURCES = (
+    "pods", "services", "statefulsets.apps", "deployments.apps", "replicasets.apps", "nodes",
+    "poddisruptionbudgets.policy",
+)  # fmt: skip
 
 
 class Past:

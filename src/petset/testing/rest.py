@@ -11,11 +11,13 @@ from petset.api.meta import Obj
 from petset.controllers.statefulset import identity, storage
 from petset.controllers.statefulset.spec import Spec, read
 from petset.reconcile import podtemplate
+from petset.testing import names
 from petset.testing.past import is_healthy
 from petset.testing.world import World
 
 SETS, CLAIMS, VOLUMES = "statefulsets.apps", "persistentvolumeclaims", "persistentvolumes"
 REVISIONS, BUDGETS = "controllerrevisions.apps", "poddisruptionbudgets.policy"
+REPLICASETS = "replicasets.apps"
 ENDPOINTS, SLICES = "endpoints", "endpointslices.discovery.k8s.io"
 SERVICE_LABEL = "kubernetes.io/service-name"
 CLUSTER = ("events", "leases.coordination.k8s.io")
@@ -237,6 +239,19 @@ def _replicas(world: World) -> Iterator[str]:
         counts = [status.get(field) or 0 for field in fields]
         if counts != [wanted] * 4:
             yield f"deployment {meta.name_of(found)}: {counts}, wanted {wanted}"
+        own = [r for r in world.objects(REPLICASETS) if _belongs(r, found)]
+        sizes = sorted(r["spec"].get("replicas", 1) for r in own)
+        if sum(sizes) != wanted or sum(map(bool, sizes)) > 1:
+            yield f"deployment {meta.name_of(found)}: its sets have the sizes {sizes}"
+        if len(own) > 1 + found["spec"].get("revisionHistoryLimit", 10):
+            yield f"deployment {meta.name_of(found)}: {len(own)} sets are kept"
+    for found in world.objects(REPLICASETS):
+        if len(pods_of(world, found)) != found["spec"].get("replicas", 1):
+            yield f"{meta.name_of(found)}: {len(pods_of(world, found))} pods"
+
+
+def _belongs(obj: Obj, owner: Obj) -> bool:
+    return (meta.controller_of(obj) or {}).get("uid") == meta.uid_of(owner)
 
 
 def _counts(key: str) -> bool:
@@ -256,6 +271,7 @@ CHECKS: tuple[Check, ...] = (
     _claims,
     _budgets,
     _endpoints,
+    names.faults,
     _running,
     _nodes,
     _replicas,
