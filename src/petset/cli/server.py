@@ -160,7 +160,7 @@ def _settle_memory() -> None:
     """Exclude what is loaded for good from garbage collection."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(5_000, 200, 100)
 
 
 async def _end(work: "asyncio.Task[None]", ending: "asyncio.Task[bool]") -> None:

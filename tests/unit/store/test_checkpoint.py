@@ -99,6 +99,7 @@ def test_the_writer_waits_for_a_checkpoint_that_is_far_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint, "BEGIN_BYTES", 100_000)
+    monkeypatch.setattr(checkpoint, "RENEW_BYTES", 150_000)
     monkeypatch.setattr(checkpoint, "LOG_BYTES_MAX", 200_000)
     driver = SqliteDriver(tmp_path)
     log = tmp_path / f"{sqlite.FILE}-wal"
