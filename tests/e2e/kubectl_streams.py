@@ -269,11 +269,11 @@ def debug(p: Player) -> None:
     )
 
 
-@step("debug --copy-to")
+@step("debug --copy-to --share-processes=false")
 def debug_copy(p: Player) -> None:
     name = f"copy-{p.version.replace('.', '-')}"
-    words = ["talker", f"--copy-to={name}", "-c", "tool", "--image=busybox"]
-    p.run("debug", *words, "--", "sleep", "100000")
+    words = ["talker", f"--copy-to={name}", "--share-processes=false", "-c", "tool"]
+    p.run("debug", *words, "--image=busybox", "--", "sleep", "100000")
     try:
         p.run("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
         p.run("exec", name, "-c", "tool", "--", "hostname").says(name)
