@@ -392,7 +392,8 @@ def test_a_volume_is_protected_until_its_claim_is_gone() -> None:
 def test_a_volume_whose_claim_went_elsewhere_is_freed_as_it_was_bound() -> None:
     elsewhere = bound(volumeName="w")
     made = of_volume(held_by(metadata={"annotations": BY_CONTROLLER}), elsewhere)
-    assert writes(made)[0][1]["spec"] == {"claimRef": None}
+    unmarked = {"annotations": dict.fromkeys(BY_CONTROLLER)}
+    assert writes(made)[0][1] == {"spec": {"claimRef": None}, "metadata": unmarked}
     made = of_volume(held_by(), elsewhere)
     assert writes(made)[0][1]["spec"] == {"claimRef": {"uid": None, "resourceVersion": None}}
     made = of_volume(held_by("Delete", metadata={"annotations": OURS}), elsewhere)
