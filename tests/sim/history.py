@@ -240,6 +240,7 @@ async def _converge(world: BreakableWorld, player: Player) -> str:
         if time() > deadline or time() - room > FULL_S:
             break
         if time() - helped > HELP_S:
+            await _until_done(lambda: play.free_volumes(world))
             await _help(world)
             helped = time()
         await world.sleep(LOOK_S)

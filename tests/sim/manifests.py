@@ -10,6 +10,10 @@ Obj = dict[str, Any]
 IMAGES = ("good", "good", "good", "slow", "never", "pull", "crash", "flap")
 """What pods do is in the name of their image: see `play.script_of`."""
 
+RESERVED = ("0", "1", "2-3", "0,2", "4")
+DISKS = 30
+"""Volumes made beforehand: more than a set can have claims."""
+
 
 def of_set(rng: Random, name: str) -> list[Obj]:
     """A headless Service, maybe a budget, and a StatefulSet."""
@@ -29,9 +33,15 @@ def of_set(rng: Random, name: str) -> list[Obj]:
         spec |= json.loads(strategy(rng)[1])
     for _ in range(rng.randrange(3)):
         spec |= json.loads(tune(rng)[1])
+    if spec["volumeClaimTemplates"] and rng.random() < 0.3:
+        spec |= _retention(rng)
     annotations: Obj = {}
     for _ in range(rng.choice((0, 0, 1, 2))):
         annotations |= {k: v for k, v in json.loads(annotate(rng)[1]).items() if v is not None}
+    if rng.random() < 0.15:
+        annotations["petset.dev/reserved-ordinals"] = rng.choice(RESERVED)
+    if rng.random() < 0.15:
+        annotations["petset.dev/primary-label"] = "role=primary"
     made: Obj = {
         "kind": "StatefulSet",
         "apiVersion": "apps/v1",
@@ -41,6 +51,10 @@ def of_set(rng: Random, name: str) -> list[Obj]:
     objects = [service(name, unready=rng.random() < 0.3), made]
     if rng.random() < 0.35:
         objects.insert(0, budget_of(name, json.loads(budget(rng)[1])))
+    if spec["volumeClaimTemplates"] and rng.random() < 0.2:
+        for template in spec["volumeClaimTemplates"]:
+            template["spec"]["storageClassName"] = f"disks-of-{name}"
+        objects[:0] = [_volume(rng, name, number) for number in range(DISKS)]
     return objects
 
 
@@ -120,6 +134,22 @@ def _pod(rng: Random, name: str) -> Obj:
     return spec
 
 
+def _volume(rng: Random, name: str, number: int) -> Obj:
+    """A volume that an administrator has made."""
+    return {
+        "kind": "PersistentVolume",
+        "apiVersion": "v1",
+        "metadata": {"name": f"disk-{name}-{number}"},
+        "spec": {
+            "capacity": {"storage": rng.choice(("3Gi", "4Gi"))},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": f"disks-of-{name}",
+            "persistentVolumeReclaimPolicy": "Retain",
+            "hostPath": {"path": f"/disks/{name}/{number}"},
+        },
+    }
+
+
 def _claim(name: str) -> Obj:
     requests = {"requests": {"storage": "1Gi"}}
     spec = {"accessModes": ["ReadWriteOnce"], "resources": requests}
@@ -151,17 +181,21 @@ def strategy_front(rng: Random) -> tuple[float, str]:
 
 def tune(rng: Random) -> tuple[float, str]:
     """Another field of the spec."""
-    retention = {k: rng.choice(("Retain", "Delete")) for k in ("whenDeleted", "whenScaled")}
     found = rng.choice(
         (
             {"minReadySeconds": rng.choice((0, 2, 15))},
             {"revisionHistoryLimit": rng.choice((0, 1, 10))},
-            {"persistentVolumeClaimRetentionPolicy": retention},
-            {"persistentVolumeClaimRetentionPolicy": retention},
+            _retention(rng),
+            _retention(rng),
             {"ordinals": {"start": rng.choice((0, 0, 1, 3))}},
         )
     )
     return 0, json.dumps(found)
+
+
+def _retention(rng: Random) -> Obj:
+    policy = {k: rng.choice(("Retain", "Delete")) for k in ("whenDeleted", "whenScaled")}
+    return {"persistentVolumeClaimRetentionPolicy": policy}
 
 
 def annotate(rng: Random) -> tuple[float, str]:
@@ -178,7 +212,7 @@ def annotate(rng: Random) -> tuple[float, str]:
             ("ordered-deletion", "true"),
             ("ordered-deletion", None),
             ("primary-label", "role=primary"),
-            ("reserved-ordinals", rng.choice(("0", "1", "2-3", "0,2", "4"))),
+            ("reserved-ordinals", rng.choice(RESERVED)),
             ("reserved-ordinals", None),
         )
     )

@@ -236,6 +236,18 @@ async def _delete_claim(player: Player, step: Step) -> None:
     await player.world.client.delete("persistentvolumeclaims", name, "default")
 
 
+async def _free_volumes(player: Player, step: Step) -> None:
+    await free_volumes(player.world)
+
+
+async def free_volumes(world: BreakableWorld) -> None:
+    """Give volumes back whose claims are gone, as an administrator does who kept their data."""
+    for volume in world.objects("persistentvolumes"):
+        if (volume.get("status") or {}).get("phase") == "Released" and "hostPath" in volume["spec"]:
+            patch = {"spec": {"claimRef": None}}
+            await world.client.patch("persistentvolumes", meta.name_of(volume), patch)
+
+
 async def _delete_set(player: Player, step: Step) -> None:
     how: Any = step.text
     await player.world.client.delete(SET, step.target, "default", propagation=how)

@@ -12,6 +12,8 @@ from typing import Any
 from tests.sim import manifests
 
 WAITS_S = (0.0, 0.0, 0.02, 0.1, 0.3, 1.0, 2.0, 5.0, 20.0, 60.0)
+NAMES = (("a",), ("a",), ("a",), ("a",), ("a", "b"), ("a", "b"), ("a", "a-1"), ("a", "a-1", "b"))
+"""Sets of a story. The pod a-1 of one has the name of another."""
 LONG_WAITS_S = (120.0, 400.0)
 
 
@@ -61,7 +63,7 @@ class Story:
 def draw(seed: int) -> Story:
     """The story of a seed."""
     rng = Random(f"story {seed}")
-    names = ["a", "b"] if rng.random() < 0.3 else ["a"]
+    names = list(rng.choice(NAMES))
     nodes = rng.choice((1, 2, 3, 3, 4))
     made = {name: manifests.of_set(rng, name) for name in names}
     if rng.random() < 0.3:
@@ -149,9 +151,10 @@ NODE_KINDS = frozenset(
 PROCESS_KINDS = frozenset(("die_at", "kill"))
 
 WEIGHTS: dict[str, float] = {
-    "scale": 8, "image": 6, "fix": 3, "revert": 3, "annotate": 3, "strategy": 3, "tune": 3,
+    "scale": 8, "image": 6, "fix": 3, "revert": 3, "annotate": 4, "strategy": 3, "tune": 4,
     "resize": 2, "delete_pod": 5, "force_pod": 1, "evict": 3, "fail_pod": 2, "release": 1.5,
-    "role": 1, "delete_claim": 1.5, "delete_set": 2, "create_set": 3, "budget": 1.5,
+    "role": 2, "free_volumes": 1, "delete_claim": 1.5, "delete_set": 2, "create_set": 3,
+    "budget": 1.5,
     "lose": 3, "lose_agent": 2, "part": 3, "join": 3, "return": 4, "remove_node": 1,
     "lose_and_remove": 2, "out_of_service": 1.5, "cordon": 1, "uncordon": 1, "drain": 1,
     "die_at": 6, "kill": 3, "power": 4, "api_crash": 2, "disk": 1.5, "cut": 3, "stall": 4,

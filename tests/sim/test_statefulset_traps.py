@@ -202,7 +202,8 @@ def test_conditions_tell_what_is_stuck_and_an_idle_set_is_not_written(seed: int)
         assert condition(world, "Progressing") == ("False", "ProgressDeadlineExceeded")
         assert condition(world, "RolloutStuck") == ("True", "PodNotReady")
         stuck = meta.condition_of(web(world), "RolloutStuck") or {}
-        assert stuck["message"] == "Pod web-2 is not Ready"
+        why = "container main runs, its readiness probe does not succeed"
+        assert stuck["message"] == f"Pod web-2 is not Ready: {why}"
         before = written(world)
         await world.sleep(1800)
         assert written(world) == before
