@@ -225,7 +225,8 @@ def patch_strategic(p: Player) -> None:
     main = '{"name":"main","env":[{"name":"A","value":"1"}]}'
     body = f'{{"spec":{{"template":{{"spec":{{"containers":[{main}]}}}}}}}}'
     p.run("patch", "sts", "idle", "-p", body).says(r"^statefulset\.apps/idle patched$")
-    p.run("rollout", "status", "sts/idle", "--timeout=60s")  # its status is the controller's, and told late
+    # Its status is the controller's, and told late.
+    p.run("rollout", "status", "sts/idle", "--timeout=60s")
     p.run("patch", "sts", "idle", "-p", body).says(r"patched \(no change\)$")
     p.run("get", "sts", "idle", "-o", "jsonpath={..image} {..env}").says(r'busybox .*"name":"A"')
 
