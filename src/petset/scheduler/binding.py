@@ -4,7 +4,9 @@ Invariant: nothing is decided here; what cannot be written raises `FailedError`.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 
 from petset.api import meta
 from petset.api.meta import Obj
@@ -35,12 +37,12 @@ class Binder:
     def __init__(self, executor: Executor, caches: Mapping[str, Cache]) -> None:
         self._executor = executor
         self._caches = caches
-        self._waiters: dict[asyncio.Event, None] = {}
+        self._waiters: dict[tuple[str, str], dict[asyncio.Event, None]] = {}
 
     def start(self) -> None:
         """Follow claims and pods, for those that wait."""
         for resource in (PVCS, "pods"):
-            self._caches[resource].add_handler(self._changed)
+            self._caches[resource].add_handler(partial(self._changed, resource))
 
     async def bind(self, pod: PodInfo, node: str, choice: Choice) -> None:
         """Write the placement of `pod` on `node`. Raises FailedError."""
@@ -48,10 +50,24 @@ class Binder:
             await self._bind_volumes(pod, node, choice)
         await self._write(Bind(pod.namespace, pod.name, node, uid=pod.uid))
 
-    def _changed(self, old: Obj | None, new: Obj | None) -> None:
-        del old, new
-        for waiter in self._waiters:
+    def _changed(self, resource: str, old: Obj | None, new: Obj | None) -> None:
+        for waiter in self._waiters.get((resource, meta.key_of(new or old or {})), ()):
             waiter.set()
+
+    @contextmanager
+    def _told_of(self, pod: PodInfo) -> Iterator[asyncio.Event]:
+        """An event that is set at each change of the pod or of one of its claims."""
+        changed = asyncio.Event()
+        keys = [("pods", f"{pod.namespace}/{pod.name}"), *((PVCS, key) for key in pod.claims)]
+        for key in keys:
+            self._waiters.setdefault(key, {})[changed] = None
+        try:
+            yield changed
+        finally:
+            for key in keys:
+                del self._waiters[key][changed]
+                if not self._waiters[key]:
+                    del self._waiters[key]
 
     async def _write(self, action: Action) -> None:
         done = await self._executor.execute(Plan((action,)))
@@ -66,15 +82,12 @@ class Binder:
         for key in choice.provision:
             if (action := self._name_node(key, node)) is not None:
                 await self._write(action)
-        changed = asyncio.Event()
-        self._waiters[changed] = None
         try:
-            async with asyncio.timeout(TIMEOUT_S):
-                await self._wait_bound(pod, told, changed)
+            with self._told_of(pod) as changed:
+                async with asyncio.timeout(TIMEOUT_S):
+                    await self._wait_bound(pod, told, changed)
         except TimeoutError:
             raise FailedError("timed out waiting for the volumes to be bound") from None
-        finally:
-            self._waiters.pop(changed, None)
 
     def _promise(self, name: str, key: str) -> Update:
         volume, claim = self._caches[PVS].get("", name), self._claim(key)

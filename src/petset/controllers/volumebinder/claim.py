@@ -18,7 +18,8 @@ class ObservedClaim:
     """What was seen of a claim.
 
     Attributes:
-        volumes: every volume. classes: every class.
+        volumes: those kept for the claim or for none, and the one that it names, at least.
+        classes: every class.
         users: pods that name it and are not finished.
         node: hostname label of the node that the scheduler selected, "" for none.
         node_gone: the scheduler selected a node that is no more.

@@ -17,6 +17,7 @@ from petset.reconcile.context import Context
 from petset.reconcile.loop import Controller
 
 _CLAIM = "claim-key"
+_HOLDER = "kept-for"
 
 
 class VolumeBinder(Controller[Observed]):
@@ -39,6 +40,7 @@ class VolumeBinder(Controller[Observed]):
             provision.DELETE_DIRECTORY: volumes.delete,
         }
         self._pods.add_index(_CLAIM, claim_keys)
+        self._volumes.add_index(_HOLDER, holders)
 
     def watch(self, queue: Queue) -> None:
         """Claims and volumes wake each other; classes wake waiting claims; pods their claims."""
@@ -86,7 +88,7 @@ class VolumeBinder(Controller[Observed]):
         selected = meta.annotations_of(claim).get(binding.SELECTED_NODE, "")
         return ObservedClaim(
             claim=claim,
-            volumes=self._volumes.list(),
+            volumes=self._volumes_for(claim),
             classes=self._classes.list(),
             users=users,
             volumes_root=self._volumes_root,
@@ -98,6 +100,13 @@ class VolumeBinder(Controller[Observed]):
     def plan(self, seen: Observed, now: float) -> Plan:
         """See `plan.plan`."""
         return plan(seen, now)
+
+    def _volumes_for(self, claim: Obj) -> Sequence[Obj]:
+        """The volumes that a plan can be about: kept for the claim, named by it, nobody's."""
+        found = [*self._volumes.by_index(_HOLDER, meta.key_of(claim))]
+        found += self._volumes.by_index(_HOLDER, "")
+        named = self._volumes.get("", match.spec_of(claim).get("volumeName") or "")
+        return found if named is None or named in found else [*found, named]
 
     async def _observe_volume(self, name: str) -> ObservedVolume | None:
         volume = self._volumes.get("", name)
@@ -140,9 +149,8 @@ class VolumeBinder(Controller[Observed]):
                 queue.add(f"claim/{meta.key_of(claim)}")
 
     def _wake_reserved(self, queue: Queue, claim: Obj) -> None:
-        for volume in self._volumes.list():
-            if meta.key_of(claim) in _claims_named(volume):
-                queue.add(f"volume/{meta.name_of(volume)}")
+        for volume in self._volumes.by_index(_HOLDER, meta.key_of(claim)):
+            queue.add(f"volume/{meta.name_of(volume)}")
 
 
 def claim_keys(pod: Obj) -> Sequence[str]:
@@ -166,6 +174,11 @@ def _claims_named(volume: Obj | None) -> Iterable[str]:
     reference = match.claim_ref(volume or {})
     name = reference.get("name")
     return (f"{reference.get('namespace')}/{name}",) if name else ()
+
+
+def holders(volume: Obj) -> Iterable[str]:
+    """Index: the key of the claim that a volume is kept for, "" where it is nobody's."""
+    return _claims_named(volume) if match.claim_ref(volume) else ("",)
 
 
 def _use(pod: Obj) -> tuple[object, ...]:
