@@ -161,8 +161,9 @@ def _claim(name: str) -> Obj:
 
 def strategy(rng: Random) -> tuple[float, str]:
     """An update strategy."""
-    if rng.random() < 0.25:
-        return 0, json.dumps({"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}})
+    if (drawn := rng.random()) < 0.35:  # a type alone is legal, and gets no further defaults
+        kind = "OnDelete" if drawn < 0.22 else "RollingUpdate"
+        return 0, json.dumps({"updateStrategy": {"type": kind, "rollingUpdate": None}})
     rolling: Obj = {"partition": rng.choice((0, 0, 1, 2, 9))}
     rolling["maxUnavailable"] = rng.choice((1, 1, 2, 3, "50%", "34%"))
     found = {"type": "RollingUpdate", "rollingUpdate": rolling}

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from petset.api import meta, selectors
 from petset.api.meta import Obj
+from petset.client.cache import Handler
 from petset.client.queue import Queue
 from petset.controllers.statefulset import backoff, growth, identity, rollout, storage
 from petset.controllers.statefulset.backoff import Failure
@@ -64,7 +65,10 @@ class StatefulSets(Controller[Observed]):
             yield f"{_GAUGE}_unavailable_replicas", labels, spec.replicas - up
 
     def watch(self, queue: Queue) -> None:
-        """Sets by themselves; pods by owner, selector and name; claims when they go or grow."""
+        """Sets by themselves; pods by owner, selector and name; claims when they go or grow.
+
+        Revisions when they are new, which upstream leaves to the next change of anything else.
+        """
 
         def on_set(old: Obj | None, new: Obj | None) -> None:
             queue.add(meta.key_of(new or old or {}))
@@ -83,6 +87,7 @@ class StatefulSets(Controller[Observed]):
         self._sets.add_handler(on_set)
         self._pods.add_handler(on_pod)
         self._claims.add_handler(on_claim)
+        self._revisions.add_handler(_late_revisions(queue))
 
     async def observe(self, key: str) -> Observed | None:
         """The set, its pods, its claims, the revisions of its namespace."""
@@ -198,6 +203,17 @@ class StatefulSets(Controller[Observed]):
             prefixes = tuple(f"{meta.name_of(t)}-{meta.name_of(found)}-" for t in templates)
             if prefixes and meta.name_of(claim).startswith(prefixes):
                 yield meta.key_of(found)
+
+
+def _late_revisions(queue: Queue) -> Handler:
+    """Look at the set of a revision that is new: a request that was given up may have arrived."""
+
+    def on_revision(old: Obj | None, new: Obj | None) -> None:
+        owner = meta.controller_of(new) if old is None and new is not None else None
+        if owner is not None and new is not None and owner.get("kind") == "StatefulSet":
+            queue.add(f"{meta.namespace_of(new)}/{owner.get('name')}")
+
+    return on_revision
 
 
 def _deleted(actions: Iterable[Action]) -> Iterator[str]:

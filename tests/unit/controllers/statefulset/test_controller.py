@@ -11,6 +11,7 @@ from tests.unit.controllers.cluster import Cluster, cluster
 
 FACTORIES = [("statefulset", controller.make)]
 SETS = "statefulsets.apps"
+REVISIONS = "controllerrevisions.apps"
 
 
 def web(replicas: int = 3, image: str = "nginx:1", **spec: Any) -> MutableObj:
@@ -107,6 +108,20 @@ async def test_a_new_template_rolls_from_the_top_and_a_rollback_reuses_the_revis
         assert (await settled(here, 2))["status"]["currentRevision"] == first
         history = (await here.client.list("controllerrevisions.apps", "default")).items
         assert {meta.name_of(r): r["revision"] for r in history} == {first: 3, second: 2}
+
+
+async def test_a_revision_that_arrives_late_is_put_in_its_place() -> None:
+    """A request that was given up may arrive after all, when nothing else happens any more."""
+    async with cluster(FACTORIES, kubelet=True) as here:
+        made = web(1)
+        made["spec"]["revisionHistoryLimit"] = 0
+        await here.client.create(SETS, made, "default")
+        await settled(here, 1)
+        (listed,) = (await here.client.list(REVISIONS, "default")).items
+        kept = {k: listed["metadata"][k] for k in ("labels", "ownerReferences")}
+        late = {**listed, "metadata": {"name": "web-late", **kept}, "data": {"spec": {}}}
+        await here.client.create(REVISIONS, late, "default")
+        await here.gone(REVISIONS, "web-late")
 
 
 async def test_a_deleted_pod_comes_back_with_its_name_and_claim_and_another_uid() -> None:
