@@ -150,7 +150,10 @@ async def _live(story: Story, outcome: Outcome) -> None:
 async def _end(world: BreakableWorld, player: Player, outcome: Outcome) -> None:
     """Nothing goes wrong any more: the world has to get whole, tell the truth and stay still."""
     await _calm(world, player)
-    if missing := await _converge(world, player):
+    missing = await _converge(world, player, outcome)
+    if outcome.faults:
+        return
+    if missing:
         outcome.faults.append(f"never whole: {missing}")
         return
     await world.sleep(_settling_s(world, player.story))
@@ -230,11 +233,11 @@ async def _until_done(call: Any) -> None:
         await asyncio.sleep(1.0)
 
 
-async def _converge(world: BreakableWorld, player: Player) -> str:
-    """Wait until all is whole; what is missing if that takes too long."""
+async def _converge(world: BreakableWorld, player: Player, outcome: Outcome) -> str:
+    """Wait until all is whole or a rule is broken; what is missing if that takes too long."""
     time = asyncio.get_running_loop().time
     deadline, helped, room = time() + CONVERGED_S, time(), time()
-    while _missing(world):
+    while not outcome.faults and _missing(world):
         if not _no_room(world, player.story):
             room = time()
         if time() > deadline or time() - room > FULL_S:
