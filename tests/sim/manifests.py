@@ -42,6 +42,8 @@ def of_set(rng: Random, name: str) -> list[Obj]:
         annotations["petset.dev/reserved-ordinals"] = rng.choice(RESERVED)
     if rng.random() < 0.15:
         annotations["petset.dev/primary-label"] = "role=primary"
+    if rng.random() < 0.15:
+        annotations["petset.dev/ordered-deletion"] = "true"
     made: Obj = {
         "kind": "StatefulSet",
         "apiVersion": "apps/v1",

@@ -12,13 +12,22 @@ from typing import Any
 import pytest
 
 from petset.api import meta
+from petset.api.apps.v1 import setoptions
 from petset.api.meta import Obj
 from petset.controllers.deployment import rolling
 from petset.controllers.endpointslice import endpoint
 from petset.controllers.nodelife import pods as nodelife
 from petset.controllers.replicaset import plan as replicaset
 from petset.controllers.replicaset import victims as removal
-from petset.controllers.statefulset import conditions, ending, plan, rollout, steps, storage
+from petset.controllers.statefulset import (
+    conditions,
+    ending,
+    identity,
+    plan,
+    rollout,
+    steps,
+    storage,
+)
 from petset.controllers.statefulset.world import World, healthy, is_healthy
 from petset.reconcile import podtemplate
 from petset.reconcile.actions import Plan
@@ -109,9 +118,10 @@ def ending_from_below(patch: Patch) -> Story:
     """Ordered deletion of a set takes the lowest first."""
 
     def stop(spec: Any, pods: Any) -> list[Any]:
-        if any(map(meta.is_deleting, pods)):
+        held = setoptions.FINALIZER in ending.finalizers_of(spec)
+        if not held or any(map(meta.is_deleting, pods)):
             return []
-        return [steps.delete(spec, min(pods, key=meta.name_of))]
+        return [steps.delete(spec, min(pods, key=identity.ordinal_of))]
 
     patch.setattr(ending, "stop", stop)
     return story(

@@ -153,7 +153,7 @@ PROCESS_KINDS = frozenset(("die_at", "kill"))
 WEIGHTS: dict[str, float] = {
     "scale": 8, "image": 6, "fix": 3, "revert": 3, "annotate": 4, "strategy": 3, "tune": 4,
     "resize": 2, "delete_pod": 5, "force_pod": 1, "evict": 3, "fail_pod": 2, "release": 1.5,
-    "role": 2, "free_volumes": 1, "delete_claim": 1.5, "delete_set": 2, "create_set": 3,
+    "role": 2, "free_volumes": 1, "delete_claim": 1.5, "delete_set": 3, "create_set": 3,
     "budget": 1.5,
     "lose": 3, "lose_agent": 2, "part": 3, "join": 3, "return": 4, "remove_node": 1,
     "lose_and_remove": 2, "out_of_service": 1.5, "cordon": 1, "uncordon": 1, "drain": 1,
