@@ -77,4 +77,7 @@ def maker(obj: Obj) -> Make:
 
 
 Change = Callable[[MutableObj], MutableObj]
-"""From a private copy of the present state to the wanted one; may raise StatusError."""
+"""From the present state to the wanted one, an object of its own; may raise StatusError.
+
+What it is given is a private copy, unless `write.update` says otherwise.
+"""

@@ -232,7 +232,11 @@ itself has checked (a binding, finalizers of a namespace)."""
 
 
 async def update(call: Call, change: Change, *, name: str = "", about: str = MAIN) -> Written:
-    """Replace an object by what `change` makes of it, again if another write comes between."""
+    """Replace an object by what `change` makes of it, again if another write comes between.
+
+    Where that is about STATUS or a PART, `change` leaves what it is given as it is, unless it is an
+    apply: its result may share with it.
+    """
     route = call.route
     name = name or route.name
     key = f"{route.stored.id}/{route.namespace}/{name}"
@@ -249,7 +253,7 @@ async def update(call: Call, change: Change, *, name: str = "", about: str = MAI
 
 async def _update_once(call: Call, item: Item, change: Change, about: str) -> Written:
     old = objects.decode(item.value)
-    new = change(objects.decode(item.value))
+    new = change(objects.decode(item.value) if about == MAIN or call.applies else old)
     sent = (new.get("metadata") or {}).get("managedFields")
     _carry_metadata(call, new, old, item.revision)
     if new == old and not ownership.is_sent(call, old, sent):

@@ -22,6 +22,7 @@ MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 TYPES = (JSON_PATCH, MERGE, STRATEGIC, APPLY)
+_BESIDE_SPEC = frozenset({"kind", "apiVersion", "metadata", "status"})
 
 
 async def patch(call: Call) -> Reply:
@@ -50,21 +51,36 @@ def patch_type(call: Call) -> str:
 
 
 def reader(call: Call, kind: Resource, media: str = "") -> Change:
-    """The patch in the body as a function from an object to the patched one, checked."""
+    """The patch in the body as a function from an object to the patched one, checked.
+
+    The function leaves the object as it is.
+    """
     media = media or patch_type(call)
     given, twice = _read(call, media)
     text = call.request.body.decode(errors="replace")
 
     apart = b"managedFields" not in call.request.body and b"\\u" not in call.request.body
+    leaves_spec = call.route.subresource == "status" and _leaves_spec(given, media)
 
     def change(old: MutableObj) -> MutableObj:
-        entries = old["metadata"].pop("managedFields", None) if apart else None
-        new = body.read_patched(call, kind, _apply(old, given, media, kind), text, twice)
+        base = {**old, "metadata": dict(old["metadata"])}
+        entries = base["metadata"].pop("managedFields", None) if apart else None
+        spec = base.pop("spec", None) if leaves_spec else None
+        new = body.read_patched(call, kind, _apply(base, given, media, kind), text, twice)
         if entries and isinstance(new.get("metadata"), dict):
             new["metadata"]["managedFields"] = entries
+        if spec is not None:
+            new["spec"] = spec
         return new
 
     return change
+
+
+def _leaves_spec(given: Any, media: str) -> bool:
+    """Whether a patch has nothing to do with the spec, so that this need not be checked again."""
+    return (
+        media in (MERGE, STRATEGIC) and isinstance(given, dict) and _BESIDE_SPEC.issuperset(given)
+    )
 
 
 def _read(call: Call, media: str) -> tuple[Any, list[str]]:
