@@ -262,6 +262,9 @@ def _missing(world: BreakableWorld) -> str:
     for found in world.objects(DEPLOYMENT):
         if not world.ready(DEPLOYMENT, meta.name_of(found)):
             return f"{meta.name_of(found)} is not whole"
+    for found in world.objects("poddisruptionbudgets.policy"):
+        if (found.get("status") or {}).get("disruptedPods"):  # forgotten two minutes later
+            return f"the budget {meta.name_of(found)} waits for a pod that was evicted"
     return ""
 
 
