@@ -4,6 +4,7 @@ A check yields `FieldError`s; callers combine checks with `yield from`, so that 
 faults of an object come out at once. A null counts as absent everywhere.
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -18,6 +19,8 @@ Faults = Iterator[FieldError]
 NOT_NEGATIVE = "must be greater than or equal to 0"
 IMMUTABLE = "field is immutable"
 INT32_MAX = 2**31 - 1
+ADDRESS_LENGTH_MAX = 45
+"""The longest text of an IP address: six times `ffff:`, then one of IPv4."""
 
 _PERCENT = re.compile(r"[0-9]+%")
 _DIGITS_MAX = 20
@@ -166,8 +169,13 @@ def is_zero(value: object) -> bool:
 
 def parse_ip(value: object) -> IPv4Address | IPv6Address | None:
     """An IP address; None for anything else."""
-    if not isinstance(value, str) or "%" in value:
+    if not isinstance(value, str) or len(value) > ADDRESS_LENGTH_MAX or "%" in value:
         return None
+    return _address(value)
+
+
+@functools.lru_cache(maxsize=4096)
+def _address(value: str) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(value)
     except ValueError:
@@ -193,6 +201,26 @@ def semantically(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [semantically(v) for v in value]
     return value
+
+
+def same_semantically(a: Any, b: Any) -> bool:
+    """Whether two values are `semantically` equal; quick where they differ in little."""
+    if a == b:
+        return True
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return all(_same_member(a.get(key), b.get(key)) for key in {*a, *b})
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(same_semantically, a, b))
+    return False
+
+
+def _same_member(a: Any, b: Any) -> bool:
+    """As `same_semantically`; what is empty is the same as any other that is."""
+    return same_semantically(a, b) or (_is_void(a) and _is_void(b))
+
+
+def _is_void(value: Any) -> bool:
+    return semantically(value) in (None, {}, [], "")
 
 
 def fill(obj: dict[str, Any], key: str, value: Any) -> None:

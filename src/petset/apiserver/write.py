@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from petset.api import names
-from petset.api.check import drop, semantically
+from petset.api.check import drop, same_semantically
 from petset.api.errors import (
     FieldError,
     StatusError,
@@ -305,10 +305,10 @@ def count_generation(call: Call, new: MutableObj, old: Obj) -> None:
         return
     before = old["metadata"].get("generation", 0)
     wanted, had = _counted(new), _counted(old)
-    if wanted == had or semantically(wanted) == semantically(had):
+    if same_semantically(wanted, had):
         return
     settled = prune(call.route.stored.schema, old)  # what is stored may be older than its rules
-    if semantically(wanted) != semantically(_counted(settled)):
+    if not same_semantically(wanted, _counted(settled)):
         new["metadata"]["generation"] = before + 1
 
 
