@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from petset.apiserver import peek
 from petset.apiserver.selection import Slot
 from petset.store.types import Event, Listener, Store
 
@@ -54,9 +53,9 @@ class _Field:
         slot = self.slot
         if slot.read_key is not None:
             return {slot.read_key(event.key)}
-        values = {slot.read(peek.decoded(event.value))}
+        values = {slot.read_value(event.value)}
         if event.previous is not None:
-            values.add(slot.read(peek.decoded(event.previous)))
+            values.add(slot.read_value(event.previous))
         return values
 
 

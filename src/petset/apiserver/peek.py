@@ -23,6 +23,7 @@ _LABELS = re.compile(
     % (_TEXT, _NUMBER)
 )
 """The head of a stored object as far as its labels, whose keys and values hold no braces."""
+_NODE = re.compile(rb'[{,]"nodeName":"([^"\\]*)"\},"status":\{')
 
 
 def decoded(value: bytes) -> Obj:
@@ -40,3 +41,17 @@ def labels_text(value: bytes) -> bytes | None:
     """The JSON of an object's labels; None if they are not found without decoding."""
     found = _LABELS.match(value)
     return None if found is None else found[1]
+
+
+def node_name(value: bytes) -> str | None:
+    """spec.nodeName of a pod, "" where it has none; None if that is not found without decoding.
+
+    Of a pod's fields none but its own status is called so and is an object, and what stands before
+    that is the spec: bindings put the name at its end.
+    """
+    if b'"nodeName":' not in value:
+        return ""
+    found = _NODE.search(value)
+    if found is None or value.count(b'"status":{') != 1:
+        return None
+    return found[1].decode()

@@ -27,6 +27,11 @@ _FROM_KEYS: Mapping[str, Callable[[str], str]] = {
 Reader = Callable[[Obj], str]
 """The value of one selectable field, as text."""
 
+Peek = Callable[[bytes], str | None]
+"""The same of a stored object; None if that takes decoding."""
+
+_PEEKS: Mapping[tuple[str, str], Peek] = {("pods", "spec.nodeName"): peek.node_name}
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -35,12 +40,19 @@ class Slot:
     Attributes:
         read: the field of an object.
         read_key: the same, from the object's key, where that tells it.
+        look: the same, from the object's bytes, if there is a way.
     """
 
     path: str
     value: str
     read: Reader
     read_key: Callable[[str], str] | None = None
+    look: Peek | None = None
+
+    def read_value(self, value: bytes) -> str:
+        """The field of a stored object."""
+        found = self.look(value) if self.look else None
+        return self.read(peek.decoded(value)) if found is None else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,7 @@ class Selection:
 
     Attributes:
         text: both selectors as given: equal texts select the same.
+        peeks: by the path of a field, how to read it off stored bytes.
         verdicts: what was found out about labels: replicas often have the same ones.
     """
 
@@ -56,6 +69,7 @@ class Selection:
     terms: Sequence[FieldTerm]
     readers: Sequence[Reader]
     text: tuple[str, str] = ("", "")
+    peeks: Mapping[str, Peek] = field(default_factory=dict, compare=False)
     verdicts: dict[bytes, bool] = field(default_factory=dict, compare=False)
 
     @property
@@ -78,7 +92,7 @@ class Selection:
         for path in ("metadata.name", *(p for p in fixed if p != _NAMESPACE), _NAMESPACE):
             if path in fixed:
                 term, read = fixed[path]
-                return Slot(path, term.value, read, _FROM_KEYS.get(path))
+                return Slot(path, term.value, read, _FROM_KEYS.get(path), self.peeks.get(path))
         return None
 
     def matches(self, obj: Obj) -> bool:
@@ -91,12 +105,28 @@ class Selection:
         return self.labels.matches((obj.get("metadata") or {}).get("labels") or {})
 
     def accepts(self, value: bytes, decode: Callable[[bytes], Obj] = orjson.loads) -> bool:
-        """Whether the object that is stored as `value` is meant. Labels need no decoding."""
-        text = None if self.terms else peek.labels_text(value)
+        """Whether the object that is stored as `value` is meant, mostly without decoding it."""
+        if self.terms:
+            known = self._peek(value)
+            return self.matches(decode(value)) if known is None else known
+        text = peek.labels_text(value)
         if text is None:
             return self.matches(decode(value))
         known = self.verdicts.get(text)
         return self._judge(text, value) if known is None else known
+
+    def _peek(self, value: bytes) -> bool | None:
+        """Whether an object is meant by its fields alone; None if that takes decoding."""
+        if not self.labels.is_everything:
+            return None
+        for term in self.terms:
+            look = self.peeks.get(term.path)
+            found = look(value) if look else None
+            if found is None:
+                return None
+            if not term.matches(found):
+                return False
+        return True
 
     def _judge(self, text: bytes, value: bytes) -> bool:
         try:
@@ -127,7 +157,8 @@ def of_request(request: Request, resource: Resource, behaviour: Behaviour, name:
     readers = [_reader(term.path, resource, behaviour) for term in terms]
     labels = selectors.parse(label_text)
     text = (label_text, ",".join(str(t) for t in terms))
-    return Selection(labels, terms, readers, text)
+    peeks = {t.path: p for t in terms if (p := _PEEKS.get((resource.id, t.path)))}
+    return Selection(labels, terms, readers, text, peeks)
 
 
 def _reader(path: str, resource: Resource, behaviour: Behaviour) -> Reader:
