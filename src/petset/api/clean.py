@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from petset.api import decode, quantity, schema, times
+from petset.api import decode, protobuf_table, quantity, schema, times
 
 Test = Callable[[Any], bool]
 
@@ -19,14 +19,14 @@ _PLAIN = {"string": str, "boolean": bool}
 
 
 def is_clean(type_name: str, obj: Mapping[str, Any]) -> bool:
-    """Whether `obj` fits `type_name`, without nulls and zeros and in canonical form."""
+    """Whether `obj` fits `type_name`, in canonical form and without what is as good as absent."""
     return _object_test(type_name)(obj)
 
 
 @functools.cache
 def _object_test(name: str) -> Test:
     """The test of a named type. Its fields are looked up at first use: types can be circular."""
-    of_type = schema.type_of(name)
+    of_type, unset = schema.type_of(name), protobuf_table.unset(name)
     tests: dict[str, Test] = {}
     plain: dict[str, type] = {}
 
@@ -37,7 +37,7 @@ def _object_test(name: str) -> Test:
         if type(value) is not dict:
             return False
         for key, item in value.items():
-            if not item:  # nothing that may mean the same as an absent field
+            if not item and (item is None or key in unset):
                 return False
             if type(item) is not plain.get(key):
                 test = tests.get(key)

@@ -30,6 +30,8 @@ def pod(**fields: Any) -> dict[str, Any]:
     ("name", "obj"),
     [
         (POD, pod()),
+        (POD, pod(securityContext={}, resources={})),
+        (POD, {"status": {"containerStatuses": [{"ready": False, "restartCount": 0}]}}),
         ("io.k8s.api.core.v1.ConfigMap", {"metadata": META, "data": {"a": "", "b": "x"}}),
         ("io.k8s.api.core.v1.Secret", {"data": {"a": "YQ=="}, "type": "Opaque"}),
         (
