@@ -220,7 +220,9 @@ def _same_member(a: Any, b: Any) -> bool:
 
 
 def _is_void(value: Any) -> bool:
-    return semantically(value) in (None, {}, [], "")
+    if isinstance(value, Mapping):
+        return all(map(_is_void, value.values()))
+    return not value and not isinstance(value, int | float)
 
 
 def fill(obj: dict[str, Any], key: str, value: Any) -> None:
