@@ -3,7 +3,7 @@
 - No slice takes up a pod as ready that was not Ready (unless its Service publishes all), nor any
   pod that is gone, nor an address that is not the pod's.
 - DNS answers for each member of a headless Service with its own address and nobody else's, and
-  for nobody who is not Ready.
+  for nobody who is not Ready (unless its Service publishes all), or has finished.
 """
 
 import ipaddress
@@ -15,6 +15,7 @@ from petset.api import meta, selectors
 from petset.api.meta import Obj
 from petset.dns import answer, wire
 from petset.dns.index import Index
+from petset.reconcile import podtemplate
 from petset.testing.past import Past, is_healthy, pod_key
 from petset.testing.wire import Asked
 from petset.testing.world import World
@@ -85,7 +86,8 @@ def _members(world: World, service: Obj, index: Index) -> Iterator[str]:
     whole: set[str] = set()
     for pod in world.objects("pods", "default"):
         own = _addresses(pod)
-        listed = matches(meta.labels_of(pod)) and (every or is_healthy(pod))
+        alive = is_healthy(pod) or (every and not podtemplate.is_finished(pod))
+        listed = matches(meta.labels_of(pod)) and alive
         whole |= own if listed else set()
         if pod["spec"].get("subdomain") != name or not pod["spec"].get("hostname"):
             continue

@@ -52,24 +52,24 @@ class EndpointSlices(Controller[Observed]):
         self._pods_heard = False
         self._legacy_at: dict[str, float] = {}
         self._batches: dict[str, tuple[float, float]] = {}
-        self._written: dict[tuple[str, str], Obj] = {}
+        self._written: dict[str, dict[tuple[str, str], Obj]] = {}
 
     def watch(self, queue: Queue) -> None:
         """Services by themselves, pods by selector, slices and Endpoints by their service."""
 
         def on_endpoints(old: Obj | None, new: Obj | None) -> None:
-            if not self._is_own(legacy.RESOURCE, old, new):
-                queue.add(meta.key_of(new or old or {}))
+            key = meta.key_of(new or old or {})
+            if not self._is_own(key, legacy.RESOURCE, new):
+                queue.add(key)
 
         def on_pod(old: Obj | None, new: Obj | None) -> None:
             for key in sorted(self._services_of(old, new)):
                 queue.add_after(key, self._batch_s(key))
 
         def on_slice(old: Obj | None, new: Obj | None) -> None:
-            if self._is_own(slices.RESOURCE, old, new):
-                return
             for key in sorted({*service_keys(old or {}), *service_keys(new or {})}):
-                queue.add(key)
+                if not self._is_own(key, slices.RESOURCE, new):
+                    queue.add(key)
 
         self._services.add_handler(partial(self._on_service, queue))
         self._endpoints.add_handler(on_endpoints)
@@ -96,6 +96,7 @@ class EndpointSlices(Controller[Observed]):
     async def observe(self, key: str) -> Observed:
         """The service, the pods that it selects, its slices and Endpoints."""
         self._note_batch(key)
+        self._written.pop(key, None)  # what is not back yet is not in this plan: it wakes the next
         namespace, _, name = key.partition("/")
         names = sorted(self._members.get(key, ()))
         found = (self._pods.get(namespace, pod) for pod in names)
@@ -113,7 +114,10 @@ class EndpointSlices(Controller[Observed]):
         made = plan(seen, now)
         for action in made.actions:
             if isinstance(action, Update):
-                self._written[action.resource, meta.key_of(action.obj)] = action.obj
+                own = meta.key_of(action.obj)
+                is_slice = action.resource == slices.RESOURCE
+                for key in service_keys(action.obj) if is_slice else (own,):
+                    self._written.setdefault(key, {})[action.resource, own] = action.obj
         return made
 
     def finish(self, key: str, seen: Observed) -> None:
@@ -122,10 +126,12 @@ class EndpointSlices(Controller[Observed]):
             pause = min(LEGACY_PAUSE_MAX_S, len(seen.pods) * LEGACY_PAUSE_S)
             self._legacy_at[key] = _now() + pause
 
-    def _is_own(self, resource: str, old: Obj | None, new: Obj | None) -> bool:
-        """Whether a change is the last plan's own: one plan more would find nothing to do."""
-        written = self._written.pop((resource, meta.key_of(new or old or {})), None)
-        return None not in (written, new) and _content(written or {}) == _content(new or {})
+    def _is_own(self, key: str, resource: str, new: Obj | None) -> bool:
+        """Whether a change is the service's last plan's own: one more would find nothing to do."""
+        if new is None:
+            return False
+        written = self._written.get(key, {}).pop((resource, meta.key_of(new)), None)
+        return written is not None and _content(written) == _content(new)
 
     def _batch_s(self, key: str) -> float:
         """How long a change of a pod waits for others."""
