@@ -110,15 +110,17 @@ class Rollouts:
         if not all(spec.rolling for spec in specs):
             return
         floor = min(spec.min_available for spec in specs)
-        available = {n: max(map(_available, states)) for n, states in sets.items()}
-        sizes = {n: max(map(_size, states)) for n, states in sets.items()}
-
-        def left(own: int) -> int:
-            return sum(min({**sizes, name: own}[n], count) for n, count in available.items())
-
-        if left(size) < min(left(before), floor):
+        others = sum(
+            min(max(map(_size, states)), max(map(_available, states)))
+            for other, states in sets.items()
+            if other != name
+        )
+        had = [_available(state) for state in sets.get(name, ())]  # any of these may have been seen
+        left = [min(size, count) + others for count in had]
+        kept = [min(before, count) + others for count in had]
+        if had and all(new < min(old, floor) for new, old in zip(left, kept, strict=True)):
             where = f"{specs[-1].namespace}/{name}"
-            told = f"{left(size)} available pods are left, {floor} are to be"
+            told = f"{max(left)} available pods are left, {floor} are to be"
             self._fault(f"{where} shrinks from {before} to {size}: {told}")
 
     # -- ReplicaSets ------------------------------------------------------------------------------
