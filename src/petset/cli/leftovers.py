@@ -85,6 +85,8 @@ def remove_state(where: paths.Paths) -> list[str]:
             p.name in paths.STATE_ENTRIES and p != entry for p in where.state.iterdir()
         ):
             continue
+        if entry == where.cluster_file:
+            state.release(where)
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)
         else:

@@ -133,6 +133,7 @@ def save(where: paths.Paths, cluster: Cluster) -> None:
     """Write the cluster's file, whole or not at all."""
     where.state.mkdir(parents=True, exist_ok=True)
     write_atomic(where.cluster_file, json.dumps(asdict(cluster), indent=2).encode())
+    _keep(where, cluster.index)
     remember(where, cluster)
 
 
@@ -244,14 +245,50 @@ def _lock(file: IO[str], name: str) -> None:
 
 
 def free_index() -> int:
-    """A cluster index whose addresses nothing on this machine uses. Call with the lock held."""
+    """A cluster index whose addresses nothing on this machine uses. Call with the lock held.
+
+    Those of stopped clusters are taken last.
+    """
     free = free_indexes()
     if not free:
         raise Failure(
             f"all {_INDEXES} address ranges for clusters are in use",
             "stop a cluster with `petset down --name NAME`",
         )
-    return free[0]
+    return next((index for index in free if not _is_kept(index)), free[0])
+
+
+def _claim_of(index: int) -> Path:
+    return paths.home() / "ranges" / str(index)
+
+
+def _keep(where: paths.Paths, index: int) -> None:
+    """Note whose addresses these are, wherever its state lies: it needs them to start again."""
+    file, state = _claim_of(index), str(where.state.resolve())
+    with contextlib.suppress(OSError):
+        if file.read_text() == state:
+            return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(file, state.encode())
+
+
+def _is_kept(index: int) -> bool:
+    """Whether a cluster that is stopped has these addresses."""
+    try:
+        state = Path(_claim_of(index).read_text())
+        return bool(json.loads((state / "cluster.json").read_bytes())["index"] == index)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def release(where: paths.Paths) -> None:
+    """Forget whose the addresses of a cluster are, since its state is about to go."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        index = int(json.loads(where.cluster_file.read_bytes())["index"])
+        file = _claim_of(index)
+        if Path(file.read_text()) == where.state.resolve():
+            file.unlink()
+            file.parent.rmdir()
 
 
 def taken_indexes() -> set[int]:

@@ -1,10 +1,11 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from petset.cli import paths, process, state
+from petset.cli import leftovers, paths, process, state
 from petset.cli.failure import Failure
 
 
@@ -40,6 +41,22 @@ def test_running_cluster_keeps_its_addresses(where: paths.Paths) -> None:
     free = state.free_indexes()[0]
     state.save(where, state.Cluster("a", free, 1))
     assert free not in state.free_indexes()
+
+
+def test_addresses_of_a_stopped_cluster_are_left_to_it_until_its_state_goes(
+    where: paths.Paths, tmp_path: Path
+) -> None:
+    elsewhere = paths.of("a", tmp_path / "elsewhere")
+    free = state.free_index()
+    state.save(elsewhere, state.Cluster("a", free, 1))
+    shutil.rmtree(elsewhere.run)  # as `down` leaves it
+    assert free in state.free_indexes()
+    assert state.free_index() != free
+    state.save(elsewhere, state.Cluster("a", free, 1))
+    shutil.rmtree(elsewhere.run)
+    assert leftovers.remove_state(elsewhere) == []
+    assert state.free_index() == free
+    assert not (paths.home() / "ranges").exists()
 
 
 def test_port_of_a_stopped_cluster_is_left_to_it(where: paths.Paths) -> None:

@@ -58,10 +58,11 @@ def scheduled(pods: Sequence[Obj]) -> list[Obj]:
     A pod that is deleted with no grace left is through with its volumes, or was given up by force.
     It may wait for its claim itself, when it owns it and is deleted in the foreground.
     """
-    return [p for p in pods if (p.get("spec") or {}).get("nodeName") and not _is_shut_down(p)]
+    return [p for p in pods if (p.get("spec") or {}).get("nodeName") and not is_shut_down(p)]
 
 
-def _is_shut_down(pod: Obj) -> bool:
+def is_shut_down(pod: Obj) -> bool:
+    """Whether a pod is deleted and has no grace left."""
     return meta.is_deleting(pod) and pod["metadata"].get("deletionGracePeriodSeconds") == 0
 
 

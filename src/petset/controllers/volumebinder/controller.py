@@ -7,7 +7,7 @@ from petset.api import errors, meta
 from petset.api.meta import Obj
 from petset.client.queue import Queue
 from petset.controllers.volumebinder import binding, match, provision
-from petset.controllers.volumebinder.claim import ObservedClaim, scheduled
+from petset.controllers.volumebinder.claim import ObservedClaim, is_shut_down, scheduled
 from petset.controllers.volumebinder.directories import Directories, Volumes
 from petset.controllers.volumebinder.plan import Observed, plan
 from petset.controllers.volumebinder.volume import ObservedVolume
@@ -182,7 +182,8 @@ def holders(volume: Obj) -> Iterable[str]:
 
 
 def _use(pod: Obj) -> tuple[object, ...]:
-    return podtemplate.is_finished(pod), (pod.get("spec") or {}).get("nodeName")
+    node = (pod.get("spec") or {}).get("nodeName")
+    return podtemplate.is_finished(pod), is_shut_down(pod), node
 
 
 def make(ctx: Context) -> VolumeBinder:

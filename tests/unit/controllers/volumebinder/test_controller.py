@@ -85,6 +85,34 @@ async def test_a_used_claim_waits_for_its_pod(tmp_path: Path) -> None:
         await here.gone(CLAIMS, "data")
 
 
+async def test_a_claim_goes_when_its_pod_is_shut_down_though_the_pod_stays(tmp_path: Path) -> None:
+    async with cluster(FACTORIES, config=config(tmp_path)) as here:
+        await here.client.create(CLAIMS, claim("data"), "default")
+        await bound(here, "data")
+        volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]
+        pod = {
+            "kind": "Pod",
+            "apiVersion": "v1",
+            "metadata": {"name": "p", "namespace": "default", "finalizers": ["test/waits"]},
+            "spec": {
+                "containers": [{"name": "c", "image": "nginx"}],
+                "volumes": volumes,
+                "nodeName": "n1",
+            },
+        }
+        await here.client.create("pods", pod, "default")
+        await here.client.delete("pods", "p", "default", grace_s=30)
+        await here.client.delete(CLAIMS, "data", "default")
+        cache = here.cache(CLAIMS)
+        await here.until(lambda: meta.is_deleting(cache.get("default", "data") or {}), CLAIMS)
+        await here.client.create(CLAIMS, claim("probe"), "default")
+        await bound(here, "probe")
+        await here.exists(CLAIMS, "data")
+        await here.client.delete("pods", "p", "default", grace_s=0)
+        await here.gone(CLAIMS, "data")
+        await here.exists("pods", "p")
+
+
 async def test_a_volume_made_by_hand_is_bound_by_a_claim_without_class(tmp_path: Path) -> None:
     async with cluster(FACTORIES, config=config(tmp_path)) as here:
         volume = {
