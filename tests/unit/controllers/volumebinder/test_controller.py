@@ -28,6 +28,18 @@ def claim(name: str, class_name: str | None = None) -> MutableObj:
     }
 
 
+def user(name: str, **metadata: object) -> MutableObj:
+    """A pod on a node that uses the claim `data`."""
+    volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]
+    containers = [{"name": "c", "image": "nginx"}]
+    return {
+        "kind": "Pod",
+        "apiVersion": "v1",
+        "metadata": {"name": name, "namespace": "default", **metadata},
+        "spec": {"containers": containers, "volumes": volumes, "nodeName": "n1"},
+    }
+
+
 async def bound(here: Cluster, name: str) -> str:
     """Wait until the claim is bound; answers the volume's name."""
     cache = here.cache(CLAIMS)
@@ -38,6 +50,15 @@ async def bound(here: Cluster, name: str) -> str:
         return str(found["spec"]["volumeName"]) if done else ""
 
     return await here.until(volume, CLAIMS)
+
+
+async def waits(here: Cluster, name: str) -> None:
+    """Wait until a claim is being deleted, and see that it stays while others are served."""
+    cache = here.cache(CLAIMS)
+    await here.until(lambda: meta.is_deleting(cache.get("default", name) or {}), CLAIMS)
+    await here.client.create(CLAIMS, claim("probe"), "default")
+    await bound(here, "probe")
+    await here.exists(CLAIMS, name)
 
 
 def config(root: Path) -> Config:
@@ -66,21 +87,9 @@ async def test_a_used_claim_waits_for_its_pod(tmp_path: Path) -> None:
     async with cluster(FACTORIES, config=config(tmp_path)) as here:
         await here.client.create(CLAIMS, claim("data"), "default")
         await bound(here, "data")
-        volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]
-        containers = [{"name": "c", "image": "nginx"}]
-        pod = {
-            "kind": "Pod",
-            "apiVersion": "v1",
-            "metadata": {"name": "p", "namespace": "default"},
-            "spec": {"containers": containers, "volumes": volumes, "nodeName": "n1"},
-        }
-        await here.client.create("pods", pod, "default")
+        await here.client.create("pods", user("p"), "default")
         await here.client.delete(CLAIMS, "data", "default")
-        cache = here.cache(CLAIMS)
-        await here.until(lambda: meta.is_deleting(cache.get("default", "data") or {}), CLAIMS)
-        await here.client.create(CLAIMS, claim("probe"), "default")
-        await bound(here, "probe")
-        await here.exists(CLAIMS, "data")
+        await waits(here, "data")
         await here.client.delete("pods", "p", "default", grace_s=0)
         await here.gone(CLAIMS, "data")
 
@@ -89,25 +98,10 @@ async def test_a_claim_goes_when_its_pod_is_shut_down_though_the_pod_stays(tmp_p
     async with cluster(FACTORIES, config=config(tmp_path)) as here:
         await here.client.create(CLAIMS, claim("data"), "default")
         await bound(here, "data")
-        volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]
-        pod = {
-            "kind": "Pod",
-            "apiVersion": "v1",
-            "metadata": {"name": "p", "namespace": "default", "finalizers": ["test/waits"]},
-            "spec": {
-                "containers": [{"name": "c", "image": "nginx"}],
-                "volumes": volumes,
-                "nodeName": "n1",
-            },
-        }
-        await here.client.create("pods", pod, "default")
+        await here.client.create("pods", user("p", finalizers=["test/waits"]), "default")
         await here.client.delete("pods", "p", "default", grace_s=30)
         await here.client.delete(CLAIMS, "data", "default")
-        cache = here.cache(CLAIMS)
-        await here.until(lambda: meta.is_deleting(cache.get("default", "data") or {}), CLAIMS)
-        await here.client.create(CLAIMS, claim("probe"), "default")
-        await bound(here, "probe")
-        await here.exists(CLAIMS, "data")
+        await waits(here, "data")
         await here.client.delete("pods", "p", "default", grace_s=0)
         await here.gone(CLAIMS, "data")
         await here.exists("pods", "p")
