@@ -19,6 +19,7 @@ MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(128 * 1024)}
 """Makes the C library give memory back after large answers: by default it raises its threshold."""
 
 _BEHIND = 5
+_STDERR = 2
 _CAP_SYS_NICE = 23
 _WAITING = "waits for go\n"
 OTHER_PORT = "free it, or start the cluster on another one with --port P (0: any)"
@@ -147,10 +148,12 @@ def start(kind: str, arguments: Sequence[str], *, pid_file: Path, log: Path) -> 
 def _spawn(words: Sequence[str], output: int, kept: Sequence[int]) -> int:
     """Start a process in a session of its own; its pid. (`subprocess` takes long to load.)
 
-    Nothing is looked for in the directory where the user happens to be (-P).
+    Nothing is looked for in the directory where the user happens to be (-P). Descriptors that we
+    were given ourselves (a lock of the shell's, say) are not handed on.
     """
-    for descriptor in kept:
-        os.set_inheritable(descriptor, True)
+    for descriptor in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208
+        with contextlib.suppress(OSError):  # the one that listed them is closed by now
+            os.set_inheritable(descriptor, descriptor in kept or descriptor <= _STDERR)
     return os.posix_spawn(
         sys.executable,
         [sys.executable, "-P", "-m", "petset.cli.load", *words],

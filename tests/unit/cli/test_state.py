@@ -1,3 +1,5 @@
+import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -117,3 +119,18 @@ def test_child_that_dies_before_it_is_ready_says_nothing(tmp_path) -> None:  # t
     assert "petset_no_such_module" in process.tail(started.log)
     process.wait_gone([started.process], 10)
     assert not started.process.alive
+
+
+def test_child_has_no_file_of_those_who_called_petset(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with lock.open("w") as held:
+        os.set_inheritable(held.fileno(), True)
+        words = ["--state", str(tmp_path / "state"), "--run", str(tmp_path / "run")]
+        started = process.start("server", words, pid_file=tmp_path / "x.pid", log=tmp_path / "log")
+        files = set()
+        for file in Path(f"/proc/{started.process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # it opens and closes its code's
+                files.add(file.readlink())
+        assert tmp_path / "log" in files
+        assert lock not in files
+        process.stop([started.process])
