@@ -257,7 +257,11 @@ async def _create_set(player: Player, step: Step) -> None:
     objects = player.story.sets[step.target]
     if step.text == "other":
         objects = manifests.of_set(Random(int(step.number)), step.target)
-    await player.world.client.create(SET, objects[-1], "default")
+    world = player.world
+    for volume in (o for o in objects if o["kind"] == "PersistentVolume"):
+        if world.get("persistentvolumes", meta.name_of(volume)) is None:
+            await world.client.create("persistentvolumes", volume)
+    await world.client.create(SET, objects[-1], "default")
 
 
 async def _budget(player: Player, step: Step) -> None:
