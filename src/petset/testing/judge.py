@@ -291,6 +291,10 @@ class Judge:
     def evicted(self, pod: Obj) -> None:
         """An eviction of `pod`, as it was before, was granted."""
         self._evictions.add(meta.uid_of(pod))
+        now = self._past.now(f"pods/{meta.key_of(pod)}")
+        mark = {} if now is None else meta.condition_of(now, "DisruptionTarget") or {}
+        if now is not None and mark.get("reason") != "EvictionByEvictionAPI":
+            return  # somebody else deleted it while the request was under way
         if not is_healthy(pod):
             return
         since = self._past.since("pods", BUDGETS, SETS)
