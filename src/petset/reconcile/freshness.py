@@ -4,9 +4,8 @@ A write answers with the resourceVersion it made. Until the cache of that resour
 plan would repeat the write; so the key waits, and is woken by the event that brings the cache up
 to date.
 
-Invariant: a key never waits longer than `LIMIT_S` for a cache that is as new as the write (a relist
-can hide an object that was made and removed in between), nor longer than `BEHIND_S` for one that
-is not: whose watch is cut, say. What such a cache shows is known to be over.
+Invariant: a key never waits longer than `LIMIT_S`. It is long, for a cache that is older than the
+key's own writes shows what is known to be over: a member that is gone looks Ready.
 """
 
 import asyncio
@@ -20,11 +19,8 @@ from petset.api import meta
 from petset.api.meta import Obj
 from petset.client.cache import Cache
 
-LIMIT_S = 5.0
+LIMIT_S = 60.0
 """Longest wait for a cache, in seconds of the loop's clock."""
-
-BEHIND_S = 60.0
-"""Longest wait for a cache that is older than the write."""
 
 Place = tuple[str, str, str]
 """Resource, namespace and name of an object."""
@@ -134,20 +130,12 @@ class Freshness:
             self._waiting.pop(key, None)
             return None
         now = asyncio.get_running_loop().time()
-        since = self._waiting.setdefault(key, now)
-        limit_s = BEHIND_S if self._is_behind(key) else LIMIT_S
-        if now < since + limit_s:
-            return min(LIMIT_S, since + limit_s - now)
-        _log.warning("%s: own writes not seen after %s s, planning anyway", key, limit_s)
+        deadline = self._waiting.setdefault(key, now + LIMIT_S)
+        if now < deadline:
+            return deadline - now
+        _log.warning("%s: own writes not seen after %s s, planning anyway", key, LIMIT_S)
         self.forget(key)
         return None
-
-    def _is_behind(self, key: str) -> bool:
-        """Whether a cache is older than one of the key's writes."""
-        return any(
-            _number(self._caches[write.resource].resource_version) < write.version
-            for write in self._writes[key].values()
-        )
 
     def _unseen(self, key: str) -> bool:
         for place, write in tuple(self._writes.get(key, {}).items()):
