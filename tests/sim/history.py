@@ -301,7 +301,8 @@ def _settling_s(world: BreakableWorld, story: Story) -> float:
     """How long after the last pod got Ready the last word may be said."""
     longest = max((f["spec"].get("minReadySeconds") or 0 for f in world.objects(SET)), default=0)
     late_s = 700.0 if story.cpu != "16" else 0.0  # where there is no room, roll-outs get late
-    return float(60 + 2 * longest + late_s)
+    beats_s = 3 * story.beat_s  # until a node that was taken for lost is heard again
+    return float(max(60, beats_s) + 2 * longest + late_s)
 
 
 async def _stay_still(world: BreakableWorld, outcome: Outcome) -> None:
