@@ -7,7 +7,7 @@ from petset.testing.world import ADMIN
 
 SLICES = "endpointslices.discovery.k8s.io"
 LABELS = {"app": "db"}
-LATE_S = 100.0
+LATE_S = 20.0
 """Longer than a controller waits for its own writes."""
 SERVICE = {
     "kind": "Service",

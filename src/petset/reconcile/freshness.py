@@ -4,8 +4,8 @@ A write answers with the resourceVersion it made. Until the cache of that resour
 plan would repeat the write; so the key waits, and is woken by the event that brings the cache up
 to date.
 
-Invariant: a key never waits longer than `LIMIT_S`. It is long, for a cache that is older than the
-key's own writes shows what is known to be over: a member that is gone looks Ready.
+Invariant: a key never waits longer than `LIMIT_S` (a relist can hide an object that was made and
+removed in between).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from petset.api import meta
 from petset.api.meta import Obj
 from petset.client.cache import Cache
 
-LIMIT_S = 60.0
+LIMIT_S = 5.0
 """Longest wait for a cache, in seconds of the loop's clock."""
 
 Place = tuple[str, str, str]
