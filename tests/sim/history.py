@@ -15,6 +15,7 @@ from typing import Any
 from petset.api import meta
 from petset.api.errors import StatusError
 from petset.api.meta import Obj
+from petset.controllers.statefulset.spec import read
 from petset.reconcile.context import Config
 from petset.store.types import Event
 from petset.testing import rest
@@ -301,6 +302,8 @@ def _settling_s(world: BreakableWorld, story: Story) -> float:
     """How long after the last pod got Ready the last word may be said."""
     longest = max((f["spec"].get("minReadySeconds") or 0 for f in world.objects(SET)), default=0)
     late_s = 700.0 if story.cpu != "16" else 0.0  # where there is no room, roll-outs get late
+    if any(spec.options.rollback for spec in map(read, world.objects(SET))):
+        late_s *= 2  # and late once more when they have gone back
     beats_s = 3 * story.beat_s  # until a node that was taken for lost is heard again
     return float(max(60, beats_s) + 2 * longest + late_s)
 

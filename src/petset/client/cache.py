@@ -4,6 +4,7 @@ Invariant: objects in the cache are shared; nobody mutates them.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from petset.api import meta
@@ -52,6 +53,10 @@ def _in_order(objects: Mapping[str, Obj]) -> list[Obj]:
     return [objects[key] for key in sorted(objects)]
 
 
+def _nothing() -> None:
+    """The refresh of a cache that nobody fills."""
+
+
 def _namespaces(obj: Obj) -> Iterable[str]:
     return (meta.namespace_of(obj),)
 
@@ -62,12 +67,16 @@ class Cache:
     Attributes:
         resource: id of the resource (`pods`).
         synced: whether the first list has been taken in.
+        asked_at: when the last list that was taken in was asked for, on the event loop's clock.
+        refresh: asks whoever fills the cache to list again.
     """
 
     def __init__(self, resource: str) -> None:
         self.resource = resource
         self.synced = False
         self.resource_version = ""
+        self.asked_at = -math.inf
+        self.refresh: Callable[[], None] = _nothing
         self._objects: dict[str, Obj] = {}
         self._ordered: list[Obj] | None = None
         self._namespaces = _Index(_namespaces)
@@ -112,7 +121,9 @@ class Cache:
         """How many objects index `name` files under `value`."""
         return self._indexes[name].count(value)
 
-    def replace(self, items: Iterable[Obj], resource_version: str) -> None:
+    def replace(
+        self, items: Iterable[Obj], resource_version: str, asked_at: float = -math.inf
+    ) -> None:
         """Take in a whole list; handlers hear the differences."""
         new = {meta.key_of(item): item for item in items}
         changes: list[tuple[Obj | None, Obj | None]] = []
@@ -125,6 +136,7 @@ class Cache:
                 changes.append((old, obj))
                 self._set(key, obj)
         self.resource_version = resource_version
+        self.asked_at = asked_at
         self.synced = True
         self._synced_event.set()
         for before, after in changes:

@@ -17,6 +17,9 @@ from petset.client.transport import TransportError
 PAGE = 500
 BACKOFF_BASE_S = 0.2
 BACKOFF_MAX_S = 10.0
+ANSWERS = 2
+"""At most so many failures are counted of a server that lists (next pause: 0.8 s, as in client-go).
+"""
 SILENCE_MAX_S = 300.0
 """A watch without any event, not even a bookmark, for so long is taken for dead."""
 
@@ -44,13 +47,21 @@ class _Reflector:
         self.fields = fields
         self.version = ""
         self.failures = 0
+        self._again = False
+        self._silence: asyncio.Timeout | None = None
+
+    def refresh(self) -> None:
+        """List again: at once if a watch goes on, else before the next one."""
+        self._again = True
+        if self._silence is not None and not self._silence.expired():
+            self._silence.reschedule(asyncio.get_running_loop().time())
 
     async def run(self) -> None:
         """Reflect until cancelled."""
         while True:
             started = asyncio.get_running_loop().time()
             try:
-                if not self.version:
+                while self._again or not self.version:
                     await self._list()
                 fruitful = await self._watch()
             except errors.StatusError as error:
@@ -64,11 +75,14 @@ class _Reflector:
                     await self._back_off()
 
     async def _list(self) -> None:
+        asked_at = asyncio.get_running_loop().time()
+        self._again = False
         listed = await self.client.list(
             self.cache.resource, fields=self.fields, limit=PAGE, prepare=self._slim
         )
         self.version = listed.resource_version
-        self.cache.replace(listed.items, listed.resource_version)
+        self.failures = min(self.failures, ANSWERS)
+        self.cache.replace(listed.items, listed.resource_version, asked_at)
 
     async def _watch(self) -> bool:
         """Follow one watch to its end; says whether it brought anything."""
@@ -78,14 +92,14 @@ class _Reflector:
         )
         time = asyncio.get_running_loop().time
         heard = time()
-        async with aclosing(watch), asyncio.timeout(SILENCE_MAX_S) as silence:
+        async with aclosing(watch), asyncio.timeout(SILENCE_MAX_S) as self._silence:
             while True:
                 event = await anext(watch, None)
                 if event is None:
                     return fruitful
-                if (now := time()) > heard + HEARD_S:
+                if (now := time()) > heard + HEARD_S and not self._again:
                     heard = now
-                    silence.reschedule(now + SILENCE_MAX_S)
+                    self._silence.reschedule(now + SILENCE_MAX_S)
                 if event.type != "BOOKMARK":
                     self._slim(event.obj)
                     self.cache.apply(event.type, event.obj)
@@ -106,6 +120,7 @@ class _Reflector:
         ahead = any(cause.get("reason") == "ResourceVersionTooLarge" for cause in causes)
         if error.code == 410 or ahead:
             self.version = ""
+            self.failures = min(self.failures, ANSWERS)
         self._tell(error)
 
     def _tell(self, error: Exception) -> None:
@@ -136,6 +151,7 @@ class Informers:
         reflector = self._reflectors.get((resource, fields))
         if reflector is None:
             reflector = _Reflector(self.client, Cache(resource), fields, self._sharing)
+            reflector.cache.refresh = reflector.refresh
             self._reflectors[resource, fields] = reflector
             if self._group is not None:
                 self._group.create_task(reflector.run(), name=f"reflector {resource}")

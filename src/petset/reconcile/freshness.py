@@ -4,8 +4,10 @@ A write answers with the resourceVersion it made. Until the cache of that resour
 plan would repeat the write; so the key waits, and is woken by the event that brings the cache up
 to date.
 
-Invariant: a key never waits longer than `LIMIT_S` (a relist can hide an object that was made and
-removed in between).
+A watch that brings nothing may be dead: after `LIMIT_S` the cache is asked to list again, and so
+on. What a list that was asked for after the write does not show is gone with the server's history.
+
+Invariant: no key is planned from a cache that is known to be older than its writes.
 """
 
 import asyncio
@@ -14,13 +16,15 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from petset.api import meta
 from petset.api.meta import Obj
 from petset.client.cache import Cache
 
 LIMIT_S = 5.0
-"""Longest wait for a cache, in seconds of the loop's clock."""
+"""How long a watch may take to bring a write before the cache is asked to list again, in seconds of
+the loop's clock."""
 
 Place = tuple[str, str, str]
 """Resource, namespace and name of an object."""
@@ -38,6 +42,13 @@ class Write:
     uid: str
     version: int
     deletion: bool = False
+
+
+class _Noted(NamedTuple):
+    """A write, and when it was noted on the event loop's clock: it was made by then."""
+
+    write: Write
+    at: float
 
 
 def write_of(resource: str, answer: Obj, *, deletion: bool = False) -> Write | None:
@@ -66,7 +77,7 @@ class Freshness:
     def __init__(self, caches: Iterable[Cache], wake: Callable[[str], None]) -> None:
         self._caches = {cache.resource: cache for cache in caches}
         self._wake = wake
-        self._writes: dict[str, dict[Place, Write]] = {}
+        self._writes: dict[str, dict[Place, _Noted]] = {}
         self._due: dict[str, list[tuple[int, str, Place]]] = {name: [] for name in self._caches}
         self._deletions: dict[Place, set[str]] = {}
         self._waiting: dict[str, float] = {}
@@ -89,8 +100,8 @@ class Freshness:
                 self._cross_off(key, place)
 
     def _cross_off(self, key: str, place: Place) -> None:
-        write = self._writes.get(key, {}).get(place)
-        if write is None or not self._is_seen(write):
+        noted = self._writes.get(key, {}).get(place)
+        if noted is None or not self._is_seen(noted):
             return
         self._drop(key, place)
         if key not in self._writes and self._waiting.pop(key, None) is not None:
@@ -98,7 +109,7 @@ class Freshness:
 
     def _drop(self, key: str, place: Place) -> None:
         writes = self._writes[key]
-        if writes.pop(place).deletion:
+        if writes.pop(place).write.deletion:
             keys = self._deletions[place]
             keys.discard(key)
             if not keys:
@@ -113,7 +124,8 @@ class Freshness:
         place = (write.resource, write.namespace, write.name)
         if place in self._writes.get(key, {}):
             self._drop(key, place)
-        self._writes.setdefault(key, {})[place] = write
+        noted = _Noted(write, asyncio.get_running_loop().time())
+        self._writes.setdefault(key, {})[place] = noted
         heapq.heappush(self._due[write.resource], (write.version, key, place))
         if write.deletion:
             self._deletions.setdefault(place, set()).add(key)
@@ -125,7 +137,7 @@ class Freshness:
         self._waiting.pop(key, None)
 
     def delay(self, key: str) -> float | None:
-        """None when `key` may be planned now; else the seconds to wait at most."""
+        """None when `key` may be planned now; else the seconds until this is to be asked again."""
         if not self._unseen(key):
             self._waiting.pop(key, None)
             return None
@@ -133,19 +145,22 @@ class Freshness:
         deadline = self._waiting.setdefault(key, now + LIMIT_S)
         if now < deadline:
             return deadline - now
-        _log.warning("%s: own writes not seen after %s s, planning anyway", key, LIMIT_S)
-        self.forget(key)
-        return None
+        resources = {noted.write.resource for noted in self._writes[key].values()}
+        _log.warning("%s: own writes not seen in %s s, listing %s", key, LIMIT_S, sorted(resources))
+        for resource in resources:
+            self._caches[resource].refresh()
+        self._waiting[key] = now + LIMIT_S
+        return LIMIT_S
 
     def _unseen(self, key: str) -> bool:
-        for place, write in tuple(self._writes.get(key, {}).items()):
-            if self._is_seen(write):
+        for place, noted in tuple(self._writes.get(key, {}).items()):
+            if self._is_seen(noted):
                 self._drop(key, place)
         return key in self._writes
 
-    def _is_seen(self, write: Write) -> bool:
-        cache = self._caches[write.resource]
-        if _number(cache.resource_version) >= write.version:
+    def _is_seen(self, noted: _Noted) -> bool:
+        write, cache = noted.write, self._caches[noted.write.resource]
+        if _number(cache.resource_version) >= write.version or cache.asked_at > noted.at:
             return True
         cached = cache.get(write.namespace, write.name)
         if cached is None or meta.uid_of(cached) != write.uid:

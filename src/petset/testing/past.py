@@ -9,16 +9,21 @@ import asyncio
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import orjson
 
 from petset.api import meta
 from petset.api.meta import Obj
 from petset.store.types import Event
-from petset.testing.breakable import BreakableWorld
+from petset.testing.breakable import CONTROL_WIRE, BreakableWorld
 
 PLAN_S = 2.0
-"""How long a plan may take from the look at the caches to its last write, at little lag."""
+"""How long a plan may take from the look at the caches to its last write, at little lag, without
+requests that are made slow on purpose."""
+
+KEPT_S = 60.0
+"""For how long it is remembered what the caches had not seen."""
 
 RESOURCES = (
     "pods", "services", "statefulsets.apps", "deployments.apps", "replicasets.apps", "nodes",
@@ -47,17 +52,29 @@ class Past:
                 self._states.setdefault(event.key, []).append((now, state))
         for resource, seen in self._unseen.items():
             seen.append((now, self._first_unseen(resource, now)))
-            while len(seen) > 1 and seen[1][0] < now - self._plan_s:
+            while len(seen) > 1 and seen[1][0] < now - self._plan_s - KEPT_S:
                 seen.popleft()
 
     def since(self, *resources: str) -> float:
         """The first moment that the controllers may still take for the present."""
         now = asyncio.get_running_loop().time()
+        plan_s = self._longest_plan_s(now)
         first, planned = now, now
         for resource in resources:
             first = min(first, self._first_unseen(resource, now))
-            planned = min((planned, *(moment for _, moment in self._unseen[resource])))
-        return min(first - self._plan_s, planned)
+            seen = self._unseen[resource]
+            index = bisect_right(seen, now - plan_s, key=lambda pair: pair[0])
+            planned = min((planned, *(m for _, m in islice(seen, max(0, index - 1), None))))
+        return min(first - plan_s, planned)
+
+    def _longest_plan_s(self, now: float) -> float:
+        """How long the oldest plan that may still be under way has taken by now."""
+        began = now - self._plan_s
+        for start, end in reversed(self._world.wires[CONTROL_WIRE].slowed):
+            if end <= began:
+                break
+            began -= end - start
+        return now - began
 
     def _first_unseen(self, resource: str, now: float) -> float:
         """When the first change came that the controllers' cache has not seen; `now` for none."""

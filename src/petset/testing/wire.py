@@ -108,6 +108,7 @@ class Wire:
         on_answer: told of it again when the server has answered.
         on_death: told when the process dies at a write it was to die at.
         dead: the process runs no further: whatever it still tries is cancelled.
+        slowed: from when to when single requests were slow, in the order of their ends.
     """
 
     def __init__(self, name: str, dispatch: Handler, rng: Random, lag_s: float) -> None:
@@ -117,6 +118,7 @@ class Wire:
         self.on_request: Callable[[Asked], None] = lambda _: None
         self.on_answer: Callable[[Asked, Response], None] = lambda *_: None
         self.on_death: Callable[[], None] = lambda: None
+        self.slowed: list[tuple[float, float]] = []
         self._dispatch = dispatch
         self._rng = rng
         self._joined = asyncio.Event()
@@ -223,7 +225,10 @@ class Wire:
             late.add_done_callback(self._forget)
             await self._time_out()
         if struck is How.SLOW:
+            time = asyncio.get_running_loop().time
+            began = time()
             await asyncio.sleep(self._rng.uniform(0.1, TIMEOUT_S))
+            self.slowed.append((began, time()))
             self._alive()
         answer = await call()
         self.on_answer(asked, answer)

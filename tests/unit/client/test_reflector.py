@@ -172,6 +172,61 @@ def test_a_silent_watch_is_opened_again() -> None:
     run_virtual(main())
 
 
+def test_a_server_that_is_back_and_has_forgotten_the_position_is_listed_soon() -> None:
+    async def main() -> None:
+        api = Api()
+        api.emit("ADDED", "a")
+        async with running(api) as informers:
+            cache = informers.cache("pods")
+            await informers.wait_synced()
+            await asyncio.sleep(1)
+            api.replies += [TransportError("down")] * 7
+            api.replies.append(fake.status(errors.expired("too old")))
+            api.cut_watches()
+            while api.replies:
+                await asyncio.sleep(0.1)
+            api.events += [("DELETED", fake.pod("a", 2)), ("ADDED", fake.pod("b", 3))]
+            asked_at = cache.asked_at
+            await asyncio.sleep(1)
+            assert names(informers) == ["b"]
+            assert cache.asked_at > asked_at
+
+    run_virtual(main())
+
+
+def test_a_server_that_lists_and_never_watches_is_listed_every_0_8_seconds() -> None:
+    async def main() -> None:
+        api = Api()
+        api.emit("ADDED", "a")
+        api.compacted = 5
+        async with running(api) as informers:
+            informers.cache("pods")
+            await asyncio.sleep(100)
+            assert 110 <= api.lists <= 130
+
+    run_virtual(main())
+
+
+def test_a_cache_that_is_asked_to_refresh_lists_though_its_watch_goes_on() -> None:
+    async def main() -> None:
+        api = Api()
+        api.emit("ADDED", "a")
+        async with running(api) as informers:
+            cache = informers.cache("pods")
+            await informers.wait_synced()
+            await asyncio.sleep(1)
+            asked = asyncio.get_running_loop().time()
+            api.events.append(("ADDED", fake.pod("b", 2)))  # of which the watch is not told
+            cache.refresh()
+            cache.refresh()
+            await asyncio.sleep(1)
+            assert names(informers) == ["a", "b"]
+            assert (api.lists, api.watches) == (2, ["1", "2"])
+            assert asked < cache.asked_at
+
+    run_virtual(main())
+
+
 def test_a_server_that_ends_every_watch_at_once_is_not_hammered() -> None:
     async def main() -> None:
         api = Api()

@@ -4,6 +4,7 @@ import asyncio
 
 from petset.client.cache import Cache
 from petset.reconcile.freshness import LIMIT_S, Freshness, Write, write_of
+from petset.testing.clock import run_virtual
 from tests.unit.reconcile.fakes import pod
 
 
@@ -72,19 +73,36 @@ async def test_other_keys_and_other_resources_do_not_wait() -> None:
     assert bench.freshness.delay("k") is None
 
 
-async def test_waiting_ends_after_the_limit() -> None:
-    loop = asyncio.get_running_loop()
-    bench = Bench()
-    bench.wrote("web-1", 8)
-    first = bench.freshness.delay("k")
-    assert first is not None
-    assert first <= LIMIT_S
-    real, ahead = loop.time, LIMIT_S + 1
-    loop.time = lambda: real() + ahead  # type: ignore[method-assign]
-    try:
+def test_a_cache_that_does_not_get_on_is_asked_to_list_and_never_planned_from() -> None:
+    async def main() -> None:
+        bench = Bench()
+        lists: list[float] = []
+        time = asyncio.get_running_loop().time
+        bench.cache.refresh = lambda: lists.append(time())
+        bench.wrote("web-1", 8)
+        for _ in range(3):
+            delay = bench.freshness.delay("k")
+            assert delay == LIMIT_S
+            await asyncio.sleep(delay)
+        assert bench.freshness.delay("k") == LIMIT_S
+        assert [round(at, 3) for at in lists] == [LIMIT_S, 2 * LIMIT_S, 3 * LIMIT_S]
+
+    run_virtual(main())
+
+
+def test_a_write_that_a_later_list_does_not_show_is_gone_with_the_servers_history() -> None:
+    async def main() -> None:
+        bench = Bench()
+        asked_at = asyncio.get_running_loop().time()
+        await asyncio.sleep(1)
+        bench.wrote("web-1", 8)
+        bench.cache.replace([], "4", asked_at)
+        assert bench.freshness.delay("k") is not None
+        await asyncio.sleep(1)
+        bench.cache.replace([], "4", asyncio.get_running_loop().time())
         assert bench.freshness.delay("k") is None
-    finally:
-        loop.time = real  # type: ignore[method-assign]
+
+    run_virtual(main())
 
 
 def test_answers_without_version_or_uid_are_no_writes() -> None:
