@@ -105,3 +105,8 @@ def test_a_set_in_foreground_deletion_waits_for_the_claims_of_a_pod_that_it_had_
 def test_an_eviction_that_power_loss_cut_in_half_is_forgotten_by_its_budget() -> None:
     """The budget had counted the pod off, which was never deleted: for two minutes it may."""
     assert live(draw(300991)).faults == []
+
+
+def test_no_pod_is_made_from_a_cache_that_lags_behind_the_deletion_of_a_lower_one() -> None:
+    """Seed 407765: a-0 was taken down, the watch was cut for 10 s, a-1 was made in the meantime."""
+    assert live(draw(407765)).faults == []

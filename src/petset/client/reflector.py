@@ -5,7 +5,8 @@ Invariant: cached objects carry no managedFields.
 
 import asyncio
 import logging
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
 from petset.api import errors, meta
 from petset.api.meta import MutableObj
@@ -92,20 +93,30 @@ class _Reflector:
         )
         time = asyncio.get_running_loop().time
         heard = time()
-        async with aclosing(watch), asyncio.timeout(SILENCE_MAX_S) as self._silence:
+        async with aclosing(watch), self._listening() as silence:
             while True:
                 event = await anext(watch, None)
                 if event is None:
                     return fruitful
                 if (now := time()) > heard + HEARD_S and not self._again:
                     heard = now
-                    self._silence.reschedule(now + SILENCE_MAX_S)
+                    silence.reschedule(now + SILENCE_MAX_S)
                 if event.type != "BOOKMARK":
                     self._slim(event.obj)
                     self.cache.apply(event.type, event.obj)
                 self.version = meta.version_of(event.obj) or self.version
                 fruitful = True
                 self.failures = 0
+
+    @asynccontextmanager
+    async def _listening(self) -> AsyncIterator[asyncio.Timeout]:
+        """A limit to the silence of a watch, which `refresh` may bring forward."""
+        async with asyncio.timeout(SILENCE_MAX_S) as silence:
+            self._silence = silence
+            try:
+                yield silence
+            finally:
+                self._silence = None
 
     def _slim(self, obj: MutableObj) -> None:
         """Drop managedFields: a third of an object, which no reader of a cache needs.

@@ -69,6 +69,7 @@ class BreakableWorld(World):
     Attributes:
         wires: the connections of each process, by its name.
         asked: told of every request that reaches the server.
+        heard: told of every request whose answer has reached who asked.
         losses: writes that were acknowledged and are not there any more, and writes acknowledged
             before they were durable: always a fault.
     """
@@ -91,6 +92,7 @@ class BreakableWorld(World):
         self.followed = followed
         self.wires: dict[str, Wire] = {}
         self.asked: list[Callable[[Asked], None]] = []
+        self.heard: list[Callable[[Asked, Response], None]] = []
         self.losses: list[str] = []
         self.script_by: Callable[[Obj], Script | None] = lambda pod: None
         self.informers: Informers | None = None
@@ -194,11 +196,16 @@ class BreakableWorld(World):
         wire = Wire(name, self._dispatch, self.ids.rng, self.lag_s)
         wire.on_request = self._on_request
         wire.on_answer = self._on_answer
+        wire.on_heard = self._on_heard
         return wire
 
     def _on_request(self, asked: Asked) -> None:
         for listener in self.asked:
             listener(asked)
+
+    def _on_heard(self, asked: Asked, answer: Response) -> None:
+        for listener in self.heard:
+            listener(asked, answer)
 
     def client_for(self, identity: Identity, *, lag_s: float | None = None) -> Client:
         """A client with a wire of its own."""

@@ -14,13 +14,14 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import orjson
 
 from petset.api import meta
 from petset.api.apps.v1 import setoptions
 from petset.api.meta import Obj
+from petset.base.http import Response
 from petset.controllers.nodelife import taints
 from petset.controllers.statefulset import identity, storage
 from petset.controllers.statefulset.spec import Spec, read
@@ -48,9 +49,11 @@ class Judge:
         self._faults = faults
         self._evictions: set[str] = set()
         self._own: set[str] = set()
+        self._ended: set[str] = set()
         world.asked.append(Rollouts(self._past, self._fault).judge)
         world.asked.append(Names(self._past, self._fault).judge)
         world.asked.append(self._on_asked)
+        world.heard.append(self._on_heard)
         world.listeners.append(self._on_events)
 
     def _fault(self, text: str) -> None:
@@ -61,6 +64,12 @@ class Judge:
         rule = self._rule(asked, parts)
         if rule is not None:
             rule(asked, parts)
+
+    def _on_heard(self, asked: Asked, answer: Response) -> None:
+        """Remember the pods of which the StatefulSet controller knows that it has ended them."""
+        if (asked.who, asked.method) == ("statefulset", "DELETE") and answer.status == 200:
+            options = orjson.loads(asked.body) if asked.body else {}
+            self._ended.add((options.get("preconditions") or {}).get("uid") or "")
 
     def _on_events(self, events: Sequence[Event]) -> None:
         """Claims and volumes are bound once and for all."""
@@ -113,7 +122,7 @@ class Judge:
             return ""
         for lower in (o for o in spec.ordinals if o < ordinal):
             other = identity.pod_name(spec.name, lower)
-            states = self._past.states(pod_key(spec.namespace, other), since)
+            states = list(self._not_ended(pod_key(spec.namespace, other), since))
             uid = meta.uid_of(found)
             if not any(self._is_well(spec, s, uid) or _orphan(s) for s in states):
                 return f"{other} is not Ready"
@@ -157,7 +166,10 @@ class Judge:
         if not spec.ordered:
             return ""
         for other in spec.ordinals:
-            if not self._was_well(spec, other, since):
+            states = self._not_ended(
+                pod_key(spec.namespace, identity.pod_name(spec.name, other)), since
+            )
+            if not any(self._is_well(spec, state) for state in states):
                 return f"{identity.pod_name(spec.name, other)} is not Ready"
         return self._something_above(spec, ordinal, since, beyond=True)
 
@@ -212,6 +224,12 @@ class Judge:
             if all(is_healthy(s) and not _same_template(spec, s or {}) for s in states):
                 return name
         return ""
+
+    def _not_ended(self, key: str, since: float) -> Iterator[Obj | None]:
+        """The states of a pod, but for one that the controller knows that it has ended itself."""
+        for state in self._past.states(key, since):
+            if state is None or meta.uid_of(state) not in self._ended:
+                yield state
 
     def _was_well(self, spec: Spec, ordinal: int, since: float) -> bool:
         key = pod_key(spec.namespace, identity.pod_name(spec.name, ordinal))

@@ -6,7 +6,7 @@ such moment, and the other methods ask for states in force from then on.
 """
 
 import asyncio
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -85,9 +85,9 @@ class Past:
         return times[index][1] if index < len(times) else now
 
     def states(self, key: str, since: float) -> Iterator[Obj | None]:
-        """The states of an object in force at some moment from `since` on; None: not there."""
+        """The states of an object in force from just before `since` on; None: not there."""
         known = self._states.get(key, [])
-        index = bisect_right(known, since, key=lambda pair: pair[0])
+        index = bisect_left(known, since, key=lambda pair: pair[0])
         yield known[index - 1][1] if index else None
         for _, state in known[index:]:
             yield state

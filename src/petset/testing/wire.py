@@ -106,6 +106,7 @@ class Wire:
     Attributes:
         on_request: told of a request when it reaches the server.
         on_answer: told of it again when the server has answered.
+        on_heard: and once more when the answer has reached who asked.
         on_death: told when the process dies at a write it was to die at.
         dead: the process runs no further: whatever it still tries is cancelled.
         slowed: from when to when single requests were slow, in the order of their ends.
@@ -117,6 +118,7 @@ class Wire:
         self.dead = False
         self.on_request: Callable[[Asked], None] = lambda _: None
         self.on_answer: Callable[[Asked, Response], None] = lambda *_: None
+        self.on_heard: Callable[[Asked, Response], None] = lambda *_: None
         self.on_death: Callable[[], None] = lambda: None
         self.slowed: list[tuple[float, float]] = []
         self._dispatch = dispatch
@@ -209,6 +211,7 @@ class Wire:
             await self._time_out()
         await self._lag()
         self._alive()
+        self.on_heard(asked, answer)
         return answer
 
     async def _reach(self, asked: Asked, call: Callable[[], Awaitable[Response]]) -> Response:

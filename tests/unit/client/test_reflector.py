@@ -227,6 +227,29 @@ def test_a_cache_that_is_asked_to_refresh_lists_though_its_watch_goes_on() -> No
     run_virtual(main())
 
 
+def test_a_refresh_may_be_asked_for_at_any_time() -> None:
+    """Seeds 600246 and 600318: between two watches it met the limit of the one that had ended."""
+
+    async def main() -> None:
+        api = Api()
+        api.emit("ADDED", "a")
+        async with running(api) as informers:
+            cache = informers.cache("pods")
+            cache.refresh()
+            await informers.wait_synced()
+            await asyncio.sleep(1)
+            api.replies += [TransportError("down")] * 3
+            api.cut_watches()
+            for _ in range(40):
+                cache.refresh()
+                await asyncio.sleep(0.05)
+            api.emit("ADDED", "b")
+            await asyncio.sleep(1)
+            assert names(informers) == ["a", "b"]
+
+    run_virtual(main())
+
+
 def test_a_server_that_ends_every_watch_at_once_is_not_hammered() -> None:
     async def main() -> None:
         api = Api()
