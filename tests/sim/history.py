@@ -161,7 +161,10 @@ async def _end(world: BreakableWorld, player: Player, outcome: Outcome) -> None:
     waiting = _no_room(world, player.story)
     if not waiting and (missing := _missing(world)):
         outcome.faults.append(f"not whole any more: {missing}")
-    outcome.faults += [f for f in rest.faults(world) if not (waiting and "deployment" in f)]
+    told = rest.faults(world)
+    if any(asked.path.endswith("/controllerrevisions") for asked in world.late):
+        told = [f for f in told if rest.ONE_NUMBER not in f]  # the next one was made without it
+    outcome.faults += [f for f in told if not (waiting and "deployment" in f)]
     await _stay_still(world, outcome)
 
 

@@ -69,6 +69,7 @@ class BreakableWorld(World):
     Attributes:
         wires: the connections of each process, by its name.
         asked: told of every request that reaches the server.
+        late: the requests that got there when nobody waited for them any more.
         heard: told of every request whose answer has reached who asked.
         losses: writes that were acknowledged and are not there any more, and writes acknowledged
             before they were durable: always a fault.
@@ -92,6 +93,7 @@ class BreakableWorld(World):
         self.followed = followed
         self.wires: dict[str, Wire] = {}
         self.asked: list[Callable[[Asked], None]] = []
+        self.late: list[Asked] = []
         self.heard: list[Callable[[Asked, Response], None]] = []
         self.losses: list[str] = []
         self.script_by: Callable[[Obj], Script | None] = lambda pod: None
@@ -196,6 +198,7 @@ class BreakableWorld(World):
         wire = Wire(name, self._dispatch, self.ids.rng, self.lag_s)
         wire.on_request = self._on_request
         wire.on_answer = self._on_answer
+        wire.on_late = self.late.append
         wire.on_heard = self._on_heard
         return wire
 

@@ -166,10 +166,8 @@ class Judge:
         if not spec.ordered:
             return ""
         for other in spec.ordinals:
-            states = self._not_ended(
-                pod_key(spec.namespace, identity.pod_name(spec.name, other)), since
-            )
-            if not any(self._is_well(spec, state) for state in states):
+            key = pod_key(spec.namespace, identity.pod_name(spec.name, other))
+            if not any(self._is_well(spec, s) for s in self._not_ended(key, since)):
                 return f"{identity.pod_name(spec.name, other)} is not Ready"
         return self._something_above(spec, ordinal, since, beyond=True)
 

@@ -20,6 +20,7 @@ REVISIONS, BUDGETS = "controllerrevisions.apps", "poddisruptionbudgets.policy"
 REPLICASETS = "replicasets.apps"
 ENDPOINTS, SLICES = "endpoints", "endpointslices.discovery.k8s.io"
 SERVICE_LABEL = "kubernetes.io/service-name"
+ONE_NUMBER = "two revisions have one number"
 CLUSTER = ("events", "leases.coordination.k8s.io")
 
 Check = Callable[["World"], Iterable[str]]
@@ -109,7 +110,7 @@ def _histories(world: World) -> Iterator[str]:
             yield f"{spec.name}: {len(idle)} old revisions are kept, {spec.history_limit} allowed"
         numbers = [r["revision"] for r in own]
         if len(set(numbers)) != len(numbers):
-            yield f"{spec.name}: two revisions have one number: {sorted(numbers)}"
+            yield f"{spec.name}: {ONE_NUMBER}: {sorted(numbers)}"
         newest = max(own, key=lambda r: r["revision"], default=None)
         if newest is not None and meta.name_of(newest) != status.get("updateRevision"):
             yield f"{spec.name}: the newest revision is not the update revision"

@@ -106,6 +106,7 @@ class Wire:
     Attributes:
         on_request: told of a request when it reaches the server.
         on_answer: told of it again when the server has answered.
+        on_late: told of a request that nobody waits for any more when it gets there.
         on_heard: and once more when the answer has reached who asked.
         on_death: told when the process dies at a write it was to die at.
         dead: the process runs no further: whatever it still tries is cancelled.
@@ -118,6 +119,7 @@ class Wire:
         self.dead = False
         self.on_request: Callable[[Asked], None] = lambda _: None
         self.on_answer: Callable[[Asked, Response], None] = lambda *_: None
+        self.on_late: Callable[[Asked], None] = lambda _: None
         self.on_heard: Callable[[Asked, Response], None] = lambda *_: None
         self.on_death: Callable[[], None] = lambda: None
         self.slowed: list[tuple[float, float]] = []
@@ -223,7 +225,7 @@ class Wire:
             return refused
         self.on_request(asked)
         if struck is How.LATER:
-            late = asyncio.ensure_future(self._later(call))
+            late = asyncio.ensure_future(self._later(asked, call))
             self._late.add(late)
             late.add_done_callback(self._forget)
             await self._time_out()
@@ -239,8 +241,9 @@ class Wire:
             await self._time_out()
         return answer
 
-    async def _later(self, call: Callable[[], Awaitable[Response]]) -> Response:
+    async def _later(self, asked: Asked, call: Callable[[], Awaitable[Response]]) -> Response:
         await asyncio.sleep(self._rng.uniform(0.0, LATE_MAX_S))
+        self.on_late(asked)
         return await call()
 
     def _forget(self, late: "asyncio.Task[Response]") -> None:
