@@ -14,6 +14,7 @@ import pytest
 from petset.api import meta
 from petset.api.apps.v1 import setoptions
 from petset.api.meta import Obj
+from petset.apiserver.subresources import eviction
 from petset.controllers.deployment import rolling
 from petset.controllers.endpointslice import endpoint
 from petset.controllers.nodelife import pods as nodelife
@@ -31,6 +32,7 @@ from petset.controllers.statefulset import (
 from petset.controllers.statefulset.world import World, healthy, is_healthy
 from petset.reconcile import podtemplate
 from petset.reconcile.actions import Plan
+from petset.reconcile.freshness import Freshness
 from tests.sim import manifests
 from tests.sim.story import Step, Story
 
@@ -228,6 +230,25 @@ def unready_are_named(patch: Patch) -> Story:
     return story(Step("image", "a", text="slow:1", wait_s=100.0))
 
 
+def evicts_regardless(patch: Patch) -> Story:
+    """Budgets are not asked."""
+
+    async def spend(*_: Any) -> None:
+        pass
+
+    patch.setattr(eviction, "_spend", spend)
+    budget = Step("budget", "a", text='{"minAvailable": 3}', wait_s=5.0)
+    return story(Step("wait", number=60), budget, Step("evict", "a", 1, wait_s=30.0))
+
+
+def plans_from_old_caches(patch: Patch) -> Story:
+    """Own writes that the caches have not seen are forgotten."""
+    patch.setattr(Freshness, "delay", lambda freshness, key: None)
+    stall = Step("stall", "control", 8.0, "pods CLEAN")
+    larger = [Step("scale_front", "front", n, wait_s=2.0) for n in (6, 7)]
+    return front_story(stall, *larger)
+
+
 # -- Deployments ----------------------------------------------------------------------------------
 
 
@@ -278,6 +299,8 @@ MUTANTS: dict[Callable[[Patch], Story], str] = {
     no_surge: "are allowed",
     no_floor: "available pods are left",
     no_recreate: "is there, with Recreate",
+    evicts_regardless: "an eviction left 2 healthy pods where 3 are wanted",
+    plans_from_old_caches: "makes a pod, has 6 and wants 6",
     one_too_few: "are left of",
 }
 """Each mutant, and a word of the fault that tells it."""

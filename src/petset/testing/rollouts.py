@@ -3,15 +3,18 @@
 - Sizes of a Deployment's sets never grow beyond replicas + maxSurge in all, and with Recreate no
   set grows while a pod of another one is there.
 - A roll-out never takes available pods away so that fewer than replicas - maxUnavailable are left.
-- A ReplicaSet makes pods only up to its size, and removes only those beyond it.
+- A ReplicaSet makes pods only up to its size, and removes only those beyond it. Those that it was
+  told to have made count, whatever its cache shows.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import dropwhile
 
 import orjson
 
 from petset.api import meta
 from petset.api.meta import Obj
+from petset.base.http import Response
 from petset.controllers.deployment import annotations
 from petset.controllers.deployment.spec import Spec, read
 from petset.controllers.replicaset.plan import is_active
@@ -35,6 +38,13 @@ class Rollouts:
         self._past = past
         self._fault = fault
         self._taken: set[str] = set()
+        self._known: set[str] = set()
+
+    def heard(self, asked: Asked, answer: Response) -> None:
+        """Remember the pods of which the ReplicaSet controller knows that it has made them."""
+        if (asked.who, asked.method) == ("replicaset", "POST") and answer.status == 201:
+            assert isinstance(answer.body, bytes)
+            self._known.add(meta.uid_of(orjson.loads(answer.body)))
 
     def judge(self, asked: Asked) -> None:
         """Look at a request as it reaches the server."""
@@ -130,10 +140,16 @@ class Rollouts:
         states = list(self._past.states(f"{SETS}/{namespace}/{owner.get('name')}", since))
         size = max(0 if s is None or meta.is_deleting(s) else _size(s) for s in states)
         pods = self._pods(namespace, str(owner.get("uid")), since)
-        present = sum(all(p is not None and is_active(p) for p in pod) for pod in pods)
+        present = sum(map(self._is_surely_there, pods))
         if present >= size:
             name = f"{namespace}/{owner.get('name')}"
             self._fault(f"{name} makes a pod, has {present} and wants {size}")
+
+    def _is_surely_there(self, states: States) -> bool:
+        """Whether a pod is there at whatever moment the controller may take for the present."""
+        if any(state is not None and meta.uid_of(state) in self._known for state in states):
+            states = list(dropwhile(lambda state: state is None, states))
+        return all(state is not None and is_active(state) for state in states)
 
     def _removed(self, namespace: str, name: str) -> None:
         since = self._past.since(SETS, "pods")
