@@ -183,7 +183,7 @@ def _ordered(world: World, counted: Status) -> tuple[list[Action], Status]:
         if step.deleted:
             counted = counted.deleted(step.deleted)
         if step.wait:
-            return actions, counted
+            return actions + steps.owners_from(world, index + 1), counted
     actions += steps.condemned_owners(world)
     if world.condemned:
         victim = steps.next_condemned(world)

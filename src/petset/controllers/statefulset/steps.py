@@ -45,8 +45,7 @@ def for_slot(world: World, index: int) -> Step:
         claims = tuple(_missing_claims(world, ordinal))
     if not world.spec.ordered or is_healthy(world, pod):
         return Step((*claims, *_repair(world, ordinal, pod)))
-    if is_pending:
-        claims += tuple(_claim_owners(world, ordinal, pod, condemned=False))
+    claims += tuple(_claim_owners(world, ordinal, pod, condemned=False))
     if (why := heal.replaces(world, index, pod)) is not None:
         gone = (heal.told(world, pod, why), delete(world.spec, pod))
         return Step(gone, wait=True, deleted=identity.revision_of(pod))
@@ -111,6 +110,19 @@ def next_condemned(world: World) -> Obj | None:
     if not is_healthy(world, highest) and unhealthy and highest is not unhealthy[-1]:
         return None
     return highest
+
+
+def owners_from(world: World, index: int) -> list[Action]:
+    """Set the owners that the retention policy wants on claims from slot `index` on.
+
+    These wait for nobody: a set may be deleted while a lower pod is not Ready, and its claims have
+    to stay if its policy says so by then. (Upstream leaves them until it gets there.)
+    """
+    found: list[Action] = []
+    for ordinal, pod in world.slots[index:]:
+        if pod is not None:
+            found += _claim_owners(world, ordinal, pod, condemned=False)
+    return found + condemned_owners(world)
 
 
 def condemned_owners(world: World) -> list[Action]:
