@@ -13,8 +13,7 @@
 """
 
 import asyncio
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import orjson
 
@@ -35,6 +34,17 @@ from petset.testing.wire import Asked
 
 SETS, BUDGETS = "statefulsets.apps", "poddisruptionbudgets.policy"
 CLAIMS, VOLUMES = "persistentvolumeclaims", "persistentvolumes"
+
+DEFAULT_TOLERATIONS = tuple(
+    {
+        "key": f"node.kubernetes.io/{what}",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": 300,
+    }
+    for what in ("not-ready", "unreachable")
+)
+"""What admission gives to pods."""
 
 _BINDINGS = {CLAIMS: ("spec", "volumeName"), VOLUMES: ("spec", "claimRef", "uid")}
 """What a claim or volume is bound to."""
@@ -390,15 +400,13 @@ def _is_tainted(node: Obj | None) -> bool:
 def _same_template(spec: Spec, pod: Obj) -> bool:
     """Whether the pod is what the template says, in what stories draw."""
     template = spec.obj["spec"]["template"]
-    return _drawn(template) == _drawn(pod) and all(
-        toleration in (pod["spec"].get("tolerations") or ())
-        for toleration in template["spec"].get("tolerations") or ()
-    )
+    return _drawn(template) == _drawn(pod)
 
 
 def _drawn(template: Obj) -> list[object]:
-    """Containers' images and resources, and the grace period."""
+    """Containers' images and resources, the grace period, where it may run and for how long."""
     spec = template["spec"]
-    containers: Iterable[Obj] = itertools.chain(spec.get("containers") or ())
-    inside = [(str(c.get("image")), c.get("resources")) for c in containers]
-    return [*inside, spec.get("terminationGracePeriodSeconds")]
+    inside = [(str(c.get("image")), c.get("resources")) for c in spec.get("containers") or ()]
+    tolerations = [t for t in spec.get("tolerations") or () if t not in DEFAULT_TOLERATIONS]
+    fields = ("terminationGracePeriodSeconds", "topologySpreadConstraints")
+    return [*inside, *map(spec.get, fields), tolerations]

@@ -164,9 +164,9 @@ def _policy(world: World, found: Obj) -> Iterator[str]:
         ordinal = identity.ordinal_of(pod)
         for name in storage.claim_names(spec, ordinal):
             claim = claims.get(name)
-            if claim is None:
+            if claim is None and storage.has_storage(spec, pod, ordinal):
                 yield f"{meta.name_of(pod)} runs without its claim {name}"
-            elif ordinal in spec.ordinals and not meta.is_deleting(claim):
+            elif claim is not None and ordinal in spec.ordinals and not meta.is_deleting(claim):
                 wanted = storage.owners_wanted(spec, claim, pod, condemned=False)
                 if storage.owners_differ(claim, wanted) and is_healthy(pod):
                     yield f"the claim {name} has not the owners that the policy wants"
