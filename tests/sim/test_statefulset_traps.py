@@ -235,8 +235,10 @@ def test_pods_that_the_server_refuses_are_told_of_in_its_words(seed: int) -> Non
         await world.wait_for(lambda: condition(world, "RolloutStuck")[0] == "True")
         assert condition(world, "RolloutStuck")[1] == "FailedCreate"
         stuck = meta.condition_of(web(world), "RolloutStuck") or {}
+        assert stuck["message"].startswith("Pod web-0 cannot be created: ")
         assert "no PriorityClass with name high was found" in stuck["message"]
-        await world.sleep(60)
+        await world.sleep(700)
+        assert condition(world, "Progressing") == ("False", "ProgressDeadlineExceeded")
         before = written(world)
         await world.sleep(600)
         assert written(world) == before

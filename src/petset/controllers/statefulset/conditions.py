@@ -17,13 +17,13 @@ from dataclasses import dataclass
 
 from petset.api import meta
 from petset.api.meta import Obj
-from petset.controllers.statefulset import heal, identity, rollout, trouble
+from petset.controllers.statefulset import absence, heal, identity, rollout, trouble
 from petset.controllers.statefulset.spec import Spec
 from petset.controllers.statefulset.trouble import Trouble
 from petset.controllers.statefulset.world import World, is_healthy
 from petset.reconcile.actions import FAILURE, Emit
 
-AVAILABLE, PROGRESSING, STUCK = "Available", "Progressing", "RolloutStuck"
+AVAILABLE, PROGRESSING, STUCK = "Available", "Progressing", absence.STUCK
 COMPLETE, ROLLING = "RolloutComplete", "RollingOut"
 PAUSED, LATE = "RolloutPaused", "ProgressDeadlineExceeded"
 PARTITIONED, BY_HAND = "PartitionRolledOut", "WaitingForDeletion"
@@ -74,8 +74,12 @@ def of(world: World) -> tuple[Obj, ...]:
 
 def not_created(world: World, conditions: Sequence[Obj]) -> tuple[Obj, ...]:
     """The conditions if the pods that a plan creates cannot be created."""
-    message = f"a Pod cannot be created: {FAILURE}"
-    made = _condition(STUCK, "True", "FailedCreate", message)
+    missing = [ordinal for ordinal, pod in world.slots if pod is None]
+    which = "a Pod"  # of several that are made at once
+    if world.spec.ordered and missing:
+        which = f"Pod {identity.pod_name(world.spec.name, missing[0])}"
+    message = f"{which} cannot be created: {FAILURE}"
+    made = _condition(STUCK, "True", absence.REFUSED, message)
     told = _timed(made, stored(world.spec), world.now)
     return (*(c for c in conditions if c.get("type") != STUCK), told)
 
@@ -102,7 +106,8 @@ def events(world: World, conditions: Sequence[Obj]) -> list[Emit]:
 def next_look(world: World) -> float | None:
     """Seconds until a pod will have taken too long; None when none is waited for."""
     condemned = map(trouble.of_pod, world.condemned)
-    known = (seen for seen in (*world.troubles, *condemned) if seen is not None)
+    every = (*world.troubles, *condemned, heal.refusal(world))
+    known = (seen for seen in every if seen is not None)
     return trouble.next_look(known, world.spec.options.deadline_s, world.now)
 
 

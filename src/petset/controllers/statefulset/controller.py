@@ -1,12 +1,19 @@
 """Watches and observes for the StatefulSet controller."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from petset.api import meta, selectors
 from petset.api.meta import Obj
 from petset.client.cache import Handler
 from petset.client.queue import Queue
-from petset.controllers.statefulset import backoff, growth, identity, rollout, storage
+from petset.controllers.statefulset import (
+    backoff,
+    growth,
+    identity,
+    rollout,
+    storage,
+    trouble,
+)
 from petset.controllers.statefulset.backoff import Failure
 from petset.controllers.statefulset.plan import RESOURCE, Observed, plan, wants_adoption
 from petset.controllers.statefulset.spec import read
@@ -42,6 +49,7 @@ class StatefulSets(Controller[Observed]):
         self.caches = (self._sets, self._pods, self._claims, self._revisions, self._classes)
         self._clock = ctx.clock
         self._failures: dict[str, dict[int, Failure]] = {}
+        self._waiting: dict[str, dict[str, float]] = {}
         self._ended: set[str] = set()
         self._vacant: dict[str, dict[str, float]] = {}
         observing.index_owned(self._pods, orphans=True)
@@ -95,6 +103,7 @@ class StatefulSets(Controller[Observed]):
         found = self._sets.get(namespace, name)
         if found is None:
             self._failures.pop(key, None)
+            self._waiting.pop(key, None)
             self._vacant.pop(key, None)
             return None
         pods = tuple(self._pods_of(found))
@@ -109,6 +118,7 @@ class StatefulSets(Controller[Observed]):
             failures=self._note_failures(key, meta.uid_of(found), pods),
             growing=self._growing(found),
             vacant=self._vacant_of(key),
+            waiting=self._note_waiting(key, found, pods),
         )
 
     def plan(self, seen: Observed, now: float) -> Plan:
@@ -149,6 +159,23 @@ class StatefulSets(Controller[Observed]):
         if known or failed:
             self._failures[key] = known = backoff.noted(known, failed, self._clock.now())
         return known
+
+    def _note_waiting(self, key: str, found: Obj, pods: Iterable[Obj]) -> Mapping[str, float]:
+        """Remember since when pods are not available; without minReadySeconds they tell it."""
+        spec = read(found)
+        if not spec.min_ready_s:
+            self._waiting.pop(key, None)
+            return {}
+        own = [pod for pod in pods if owners.is_controlled_by(pod, meta.uid_of(found))]
+        up = healthy(spec, own, self._clock.now())
+        known, now = self._waiting.get(key, {}), {}
+        for pod in own:
+            uid = meta.uid_of(pod)
+            since = known.get(uid, trouble.since_of(pod))
+            if uid not in up and since is not None:
+                now[uid] = since
+        self._waiting[key] = now
+        return now
 
     def _growing(self, found: Obj) -> frozenset[str]:
         """The storage classes that allow growth, if the set needs to know."""

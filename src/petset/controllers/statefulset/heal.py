@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from petset.api import meta
 from petset.api.meta import Obj
-from petset.controllers.statefulset import identity, rollout, trouble
+from petset.controllers.statefulset import absence, identity, rollout, trouble
 from petset.controllers.statefulset.spec import RESOURCE, Spec
 from petset.controllers.statefulset.status import Status
 from petset.controllers.statefulset.trouble import Trouble
@@ -91,7 +91,10 @@ def told(world: World, pod: Obj, why: Trouble) -> Emit:
 
 
 def late(world: World) -> Trouble | None:
-    """What a pod of the update revision has waited for longer than the deadline, highest first."""
+    """What a pod of the update revision has waited for longer than the deadline, highest first.
+
+    Or that one cannot even be created, for as long.
+    """
     update = identity.label_of(world.update)
     for (_, pod), seen in reversed(list(zip(world.slots, world.troubles, strict=True))):
         if seen is None or pod is None or meta.is_deleting(pod):
@@ -99,7 +102,20 @@ def late(world: World) -> Trouble | None:
         overdue = trouble.is_late(seen, world.spec.options.deadline_s, world.now)
         if overdue and identity.revision_of(pod) == update:
             return trouble.overdue(seen)
+    refused = refusal(world)
+    if refused is not None and trouble.is_late(refused, world.spec.options.deadline_s, world.now):
+        return refused
     return None
+
+
+def refusal(world: World) -> Trouble | None:
+    """That the pod to be made next, one of the update revision, could not be created."""
+    missing = next((i for i, (_, pod) in enumerate(world.slots) if pod is None), None)
+    if missing is None:
+        return None
+    if rollout.wants_current(world.spec, missing, rollout.current_replicas(world.spec)):
+        return None
+    return absence.refused(world.spec, world.update)
 
 
 def going_back(world: World, listed: Sequence[Obj]) -> Return | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from petset.api import meta, selectors
 from petset.api.meta import Obj
 from petset.controllers.statefulset import (
+    absence,
     conditions,
     ending,
     growth,
@@ -46,6 +47,8 @@ class Observed:
         failures: what is remembered of pods that have failed, by ordinal.
         growing: names of the storage classes that allow claims to grow.
         vacant: names of pods that stay free until a time, for those who wait for their end.
+        waiting: since when the pods that are not available have not been so, by uid; only where
+            they have to be Ready for some time.
     """
 
     set: Obj
@@ -56,6 +59,7 @@ class Observed:
     failures: Mapping[int, Failure] = field(default_factory=dict)
     growing: frozenset[str] = frozenset()
     vacant: Mapping[str, float] = field(default_factory=dict)
+    waiting: Mapping[str, float] = field(default_factory=dict)
 
 
 def plan(seen: Observed, now: float) -> Plan:
@@ -80,11 +84,11 @@ def plan(seen: Observed, now: float) -> Plan:
     first = [*_ownership(spec, pods, history), *resolved.actions, *ending.hold(spec)]
     first += heal.prove(spec, resolved, observed)
     first += _truncation(spec, resolved, pods.kept)
-    last = growth.follow(spec, seen.claims, seen.growing)
+    first += conditions.events(world, told)
     if (back := heal.going_back(world, resolved.listed)) is not None:
-        last.append(heal.go_back(spec, resolved.update, back))
+        first.append(heal.go_back(spec, resolved.update, back))
     return Plan(
-        actions=(*first, *conditions.events(world, told), *actions, *last),
+        actions=(*first, *actions, *growth.follow(spec, seen.claims, seen.growing)),
         status=status.write(spec, status.completed(spec, reached), told),
         status_if_failed=status.write(spec, status.completed(spec, observed), failed),
         requeue_after_s=_next_look(world, pods.kept, seen.vacant.values()),
@@ -144,6 +148,7 @@ def _world(
     by_ordinal = {identity.ordinal_of(pod): pod for pod in pods}
     slots = tuple((ordinal, by_ordinal.get(ordinal)) for ordinal in spec.ordinals)
     strangers = _occupied(seen.pods, pods)
+    found = troubles(spec, slots, seen.failures, seen.waiting)
     condemned = sorted((o for o in by_ordinal if o >= 0 and o not in spec.ordinals), reverse=True)
     return World(
         spec=spec,
@@ -156,7 +161,7 @@ def _world(
         occupied=strangers | {n for n, at in seen.vacant.items() if at > now},
         proven=heal.proven(resolved.listed),
         failures=seen.failures,
-        troubles=troubles(spec, slots, seen.failures, strangers),
+        troubles=absence.explained(spec, slots, found, strangers, seen.claims),
         healthy=healthy(spec, pods, now),
     )
 

@@ -16,6 +16,7 @@ TERMINATING = "PodTerminating"
 UNSCHEDULABLE = "Unschedulable"
 UNCLAIMED = "WaitingForClaims"
 TAKEN = "NameTaken"
+CLAIM_GOING = "ClaimTerminating"
 CRASHING = "CrashLoopBackOff"
 FAILING = "PodFailing"
 OVERDUE_S = 60.0
@@ -67,7 +68,7 @@ def of_pod(pod: Obj) -> Trouble | None:
     reason, why = _why(pod)
     hopeless = reason not in (NOT_READY, UNCLAIMED) and not podtemplate.is_finished(pod)
     detail = _unready(pod) if reason == NOT_READY else ""
-    return Trouble(reason, f"Pod {name} {why}", hopeless, _since(pod), detail)
+    return Trouble(reason, f"Pod {name} {why}", hopeless, since_of(pod), detail)
 
 
 def overdue(trouble: Trouble) -> Trouble:
@@ -132,7 +133,8 @@ def _reason_of(container: Obj) -> str:
     return CRASHING if running and before.get("exitCode") else ""
 
 
-def _since(pod: Obj) -> float | None:
+def since_of(pod: Obj) -> float | None:
+    """When its readiness became what it is, or when it was made; None when not known."""
     ready = meta.condition_of(pod, "Ready")
     told = ready.get("lastTransitionTime") if ready is not None else None
     created = (pod.get("metadata") or {}).get("creationTimestamp")

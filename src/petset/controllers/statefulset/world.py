@@ -1,7 +1,7 @@
 """A set with its pods sorted into places, as the steps of a sync look at it. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from petset.api import meta
 from petset.api.meta import Obj
@@ -61,37 +61,29 @@ def troubles(
     spec: Spec,
     slots: Sequence[tuple[int, Obj | None]],
     failures: Mapping[int, Failure],
-    strangers: Collection[str] = (),
+    waiting: Mapping[str, float],
 ) -> tuple[Trouble | None, ...]:
     """What keeps the pod of each slot from being Ready; None for one that is missing, too.
 
     An ordinal that fails again and again is told of as such, whatever its pod is about just now.
+    One that gets Ready again and again, but never for long enough, has its trouble all the while.
 
     Args:
-        strangers: names of pods that are not the set's.
+        waiting: since when the pods that are not available have not been so, by uid.
     """
     found = [_trouble(spec, ordinal, pod, failures.get(ordinal)) for ordinal, pod in slots]
-    if strangers:
+    if waiting:
         found = [
-            _taken(spec, ordinal, strangers) if seen is None and pod is None else seen
-            for seen, (ordinal, pod) in zip(found, slots, strict=True)
+            _since_available(spec, seen, waiting.get(meta.uid_of(pod or {})))
+            for seen, (_, pod) in zip(found, slots, strict=True)
         ]
     return tuple(found)
 
 
-def _taken(spec: Spec, ordinal: int, strangers: Collection[str]) -> Trouble | None:
-    """The trouble of a member whose name somebody else's pod has.
-
-    It may be about to go (with an earlier set of that name), so it is waited for; since when is
-    known from the set, not from that pod.
-    """
-    name = f"{spec.name}-{ordinal}"
-    if name not in strangers:
-        return None
-    was = meta.condition_of(spec.obj, "Available") or {}
-    since = was.get("lastTransitionTime") if was.get("status") == "False" else None
-    message = f"Pod {name} is there and does not belong to the set"
-    return Trouble(trouble.TAKEN, message, False, meta.parse_time(since))
+def _since_available(spec: Spec, seen: Trouble | None, since: float | None) -> Trouble | None:
+    if seen is None or seen.since is None or since is None or seen.reason == trouble.TERMINATING:
+        return seen
+    return replace(seen, since=min(seen.since, since + spec.min_ready_s))
 
 
 def _trouble(spec: Spec, ordinal: int, pod: Obj | None, failure: Failure | None) -> Trouble | None:

@@ -1,0 +1,83 @@
+"""What counts as a roll-out that misses its deadline, and what a missing member waits for."""
+
+import pytest
+
+from petset.testing.checker import Checker
+from petset.testing.fakepod import Script
+from petset.testing.world import World
+from tests.sim.test_statefulset_traps import (
+    CLAIMS,
+    SEEDS,
+    SET,
+    condition,
+    images,
+    make,
+    roll,
+    tell,
+    told,
+    web,
+    whole,
+)
+
+OPTIONS = {"rollback": "auto", "progress-deadline-seconds": "120"}
+
+
+@pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_template_whose_pods_are_refused_is_put_back(seed: int, policy: str) -> None:
+    async def story(world: World, checker: Checker) -> None:
+        await make(world, OPTIONS, podManagementPolicy=policy)
+        template = {"spec": {"priorityClassName": "none-of-that-name"}}
+        await world.client.patch(SET, "web", {"spec": {"template": template}}, "default")
+        await world.sleep(100)
+        assert condition(world, "RolloutStuck") == ("True", "FailedCreate")
+        assert told(world, "RolledBack") == []
+        await world.sleep(100)
+        assert len(told(world, "RolledBack")) == 1
+        await whole(world)
+        assert "priorityClassName" not in web(world)["spec"]["template"]["spec"]
+        assert condition(world, "Progressing") == ("True", "RolloutComplete")
+
+    tell(story, seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_pod_that_gets_ready_again_and_again_misses_the_deadline_as_well(seed: int) -> None:
+    async def story(world: World, checker: Checker) -> None:
+        await make(world, OPTIONS, minReadySeconds=30)
+        await world.sleep(60)
+        world.script("web-2", Script(exit_after_s=5.0, exit_code=1, restart_s=50.0))
+        await roll(world, "broken")
+        await world.wait_for(lambda: images(world)[2:] == ["broken"])
+        await world.sleep(100)
+        assert told(world, "RolledBack") == []
+        await world.wait_for(lambda: told(world, "RolledBack") != [], timeout_s=200)
+        world.script("web-2", Script())
+        await whole(world)
+        assert images(world) == ["busybox"] * 3
+
+    tell(story, seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_member_that_waits_for_the_end_of_its_claim_is_told_of(seed: int) -> None:
+    async def story(world: World, checker: Checker) -> None:
+        await make(world, replicas=2)
+        await world.scale("web", 1)
+        await world.settle()
+        held = {"metadata": {"finalizers": ["example.org/backup"]}}
+        await world.client.patch(CLAIMS, "data-web-1", held, "default")
+        await world.client.delete(CLAIMS, "data-web-1", "default")
+        await world.settle()
+        await world.scale("web", 2)
+        await world.sleep(700)
+        assert condition(world, "RolloutStuck") == ("True", "ClaimTerminating")
+        messages = [c["message"] for c in web(world)["status"]["conditions"] if "message" in c]
+        why = "Pod web-1 waits until claim data-web-1 of before is gone"
+        assert messages[0] == f"1 of 2 replicas are available: {why}"
+        free = {"metadata": {"finalizers": None}}
+        await world.client.patch(CLAIMS, "data-web-1", free, "default")
+        await whole(world)
+        assert condition(world, "RolloutStuck") == ("False", "NotStuck")
+
+    tell(story, seed)
