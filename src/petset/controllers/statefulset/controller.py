@@ -25,6 +25,7 @@ from petset.reconcile.loop import Controller
 from petset.reconcile.metrics import Sample
 
 _GAUGE = "statefulset_controller_statefulset"
+_OWNED = "statefulset-owned"
 VACANT_S = 0.1
 """How long a name stays free after somebody else deleted its pod.
 
@@ -53,6 +54,7 @@ class StatefulSets(Controller[Observed]):
         self._ended: set[str] = set()
         self._vacant: dict[str, dict[str, float]] = {}
         observing.index_owned(self._pods, orphans=True)
+        self._claims.add_index(_OWNED, storage.owning_sets)
         ctx.metrics.add(self._gauges)
 
     def _gauges(self) -> Iterator[Sample]:
@@ -200,7 +202,9 @@ class StatefulSets(Controller[Observed]):
         ordinals = {*spec.ordinals, *map(identity.ordinal_of, pods)}
         names = (n for ordinal in ordinals for n in storage.claim_names(spec, ordinal))
         found_claims = ((n, self._claims.get(spec.namespace, n)) for n in names)
-        return {name: claim for name, claim in found_claims if claim is not None}
+        owned = self._claims.by_index(_OWNED, meta.uid_of(found))
+        of_ordinals = {name: claim for name, claim in found_claims if claim is not None}
+        return {meta.name_of(claim): claim for claim in owned} | of_ordinals
 
     def _sets_of_pod(self, old: Obj | None, new: Obj | None) -> Iterable[str]:
         if new is None and old is not None:  # its name is free now

@@ -42,7 +42,8 @@ class Observed:
         pods: the pods that it controls, the orphans of its namespace, and whoever else has a
             name of one of its ordinals.
         revisions: every ControllerRevision of its namespace.
-        claims: claims by name; those of all ordinals in range and of all pods at least.
+        claims: claims by name; those of all ordinals in range, of all pods, and those that refer
+            to the set as owner at least.
         may_adopt: whether a live look found the set there, with this uid and not being deleted.
         failures: what is remembered of pods that have failed, by ordinal.
         growing: names of the storage classes that allow claims to grow.
@@ -84,6 +85,7 @@ def plan(seen: Observed, now: float) -> Plan:
     first = [*_ownership(spec, pods, history), *resolved.actions, *ending.hold(spec)]
     first += heal.prove(spec, resolved, observed)
     first += _truncation(spec, resolved, pods.kept)
+    first += steps.let_go(world)
     first += conditions.events(world, told)
     if (back := heal.going_back(world, resolved.listed)) is not None:
         first.append(heal.go_back(spec, resolved.update, back))

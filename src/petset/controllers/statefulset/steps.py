@@ -125,6 +125,26 @@ def owners_from(world: World, index: int) -> list[Action]:
     return found + condemned_owners(world)
 
 
+def let_go(world: World) -> list[Action]:
+    """Take the set off the claims that nobody uses, if they are to be kept when it is deleted.
+
+    Left from a policy that was another one when they were made. (Upstream leaves them, and they go
+    with the set.)
+    """
+    spec, found = world.spec, list[Action]()
+    if not spec.retain_on_delete:
+        return found
+    pods = (pod for pod in (*(pod for _, pod in world.slots), *world.condemned) if pod is not None)
+    used = {name for p in pods for name in storage.claim_names(spec, identity.ordinal_of(p))}
+    for name, claim in world.claims.items():
+        wanted = storage.without_set(spec, claim)
+        if name in used or meta.is_deleting(claim) or not storage.is_of(spec, name):
+            continue
+        if storage.owners_differ(claim, wanted):
+            found.append(_set_owners(world, claim, f"for {_set(spec)}", wanted))
+    return found
+
+
 def condemned_owners(world: World) -> list[Action]:
     """Set the owners that the retention policy wants on the claims of condemned pods."""
     found: list[Action] = []
@@ -232,17 +252,18 @@ def _claim_owners(world: World, ordinal: int, pod: Obj, *, condemned: bool) -> l
             found.append(_warning(spec, "ConflictingController", message))
         wanted = storage.owners_wanted(spec, claim, pod, condemned=condemned)
         if storage.owners_differ(claim, wanted):
-            failed = (
-                f"update Claim {name} for Pod {meta.name_of(pod)} in {_set(spec)} failed error: "
-            )
-            found.append(
-                Reported(
-                    owners.set_owners(storage.RESOURCE, claim, wanted),
-                    failure=_warning(spec, "FailedUpdate", failed),
-                    quiet=("Conflict",),
-                )
-            )
+            whose = f"for Pod {meta.name_of(pod)} in {_set(spec)}"
+            found.append(_set_owners(world, claim, whose, wanted))
     return found
+
+
+def _set_owners(world: World, claim: Obj, whose: str, wanted: Sequence[Obj]) -> Action:
+    failed = f"update Claim {meta.name_of(claim)} {whose} failed error: "
+    return Reported(
+        owners.set_owners(storage.RESOURCE, claim, wanted),
+        failure=_warning(world.spec, "FailedUpdate", failed),
+        quiet=("Conflict",),
+    )
 
 
 def _set(spec: Spec) -> str:

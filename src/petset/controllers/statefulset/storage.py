@@ -116,6 +116,22 @@ def owners_wanted(spec: Spec, claim: Obj, pod: Obj, *, condemned: bool) -> Seque
     return rest
 
 
+def owning_sets(claim: Obj) -> list[str]:
+    """The uids of the StatefulSets that the claim refers to as owners."""
+    return [str(o.get("uid")) for o in meta.owners_of(claim) if o.get("kind") == KIND]
+
+
+def is_of(spec: Spec, name: str) -> bool:
+    """Whether a claim of that name belongs to some ordinal of the set."""
+    prefixes = tuple(f"{meta.name_of(t)}-{spec.name}-" for t in spec.claim_templates)
+    return name.rpartition("-")[2].isdigit() and f"{name.rpartition('-')[0]}-" in prefixes
+
+
+def without_set(spec: Spec, claim: Obj) -> Sequence[Obj]:
+    """The claim's owner references but for those to the set."""
+    return [o for o in meta.owners_of(claim) if not _is_set(o, spec)]
+
+
 def owners_differ(claim: Obj, wanted: Sequence[Obj]) -> bool:
     """Whether the claim's references are not the wanted ones, whatever their order."""
 
