@@ -4,6 +4,7 @@ import pytest
 
 from petset.testing.checker import Checker
 from petset.testing.fakepod import Script
+from petset.testing.scenario import stateful_set
 from petset.testing.world import World
 from tests.sim.test_statefulset_traps import (
     CLAIMS,
@@ -12,7 +13,9 @@ from tests.sim.test_statefulset_traps import (
     condition,
     images,
     make,
+    resize,
     roll,
+    sizes,
     tell,
     told,
     web,
@@ -79,5 +82,41 @@ def test_a_member_that_waits_for_the_end_of_its_claim_is_told_of(seed: int) -> N
         await world.client.patch(CLAIMS, "data-web-1", free, "default")
         await whole(world)
         assert condition(world, "RolloutStuck") == ("False", "NotStuck")
+
+    tell(story, seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_claims_that_cannot_grow_are_told_of_once_for_each_edit_of_their_templates(
+    seed: int,
+) -> None:
+    async def story(world: World, checker: Checker) -> None:
+        await world.apply(
+            {
+                "kind": "StorageClass",
+                "apiVersion": "storage.k8s.io/v1",
+                "metadata": {"name": "fixed"},
+                "provisioner": "petset.dev/directory",
+            }
+        )
+        for obj in stateful_set("web", replicas=2):
+            for template in obj["spec"].get("volumeClaimTemplates") or ():
+                template["spec"]["storageClassName"] = "fixed"
+            await world.apply(obj)
+        await whole(world)
+        await resize(world, "2Gi")
+        await world.settle()
+        assert refusals(world) == {"data-web-0": 1, "data-web-1": 1}
+        await world.scale("web", 3)
+        await whole(world)
+        assert sizes(world) == ["1Gi", "1Gi", "2Gi"]
+        assert refusals(world) == {"data-web-0": 1, "data-web-1": 1}
+        await resize(world, "3Gi")
+        await world.settle()
+        assert refusals(world) == {"data-web-0": 2, "data-web-1": 2, "data-web-2": 1}
+
+    def refusals(world: World) -> dict[str, int]:
+        found = (e for e in world.objects("events") if e["reason"] == "VolumeExpansionNotAllowed")
+        return {e["message"].split()[1]: e["count"] for e in found}
 
     tell(story, seed)

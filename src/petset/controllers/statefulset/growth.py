@@ -120,9 +120,10 @@ def _is_bound(claim: Obj) -> bool:
 
 
 def _is_news(spec: Spec) -> bool:
-    """Whether the last edit of the set was not answered yet."""
-    generation = int((spec.obj.get("metadata") or {}).get("generation") or 0)
-    return generation > int((spec.obj.get("status") or {}).get("observedGeneration") or 0)
+    """Whether the last edit of the claim templates was not answered yet."""
+    edited = meta.annotations_of(spec.obj).get(setoptions.CLAIMS_EDITED) or ""
+    answered = int((spec.obj.get("status") or {}).get("observedGeneration") or 0)
+    return not edited.isdecimal() or int(edited) > answered
 
 
 def _quantity(amount: object) -> Quantity | None:

@@ -67,7 +67,7 @@ def of_pod(pod: Obj) -> Trouble | None:
         return None
     reason, why = _why(pod)
     hopeless = reason not in (NOT_READY, UNCLAIMED) and not podtemplate.is_finished(pod)
-    detail = _unready(pod) if reason == NOT_READY else ""
+    detail = _unready(pod) if reason == NOT_READY else _unclaimed(pod, reason)
     return Trouble(reason, f"Pod {name} {why}", hopeless, since_of(pod), detail)
 
 
@@ -109,6 +109,12 @@ def _why(pod: Obj) -> tuple[str, str]:
             if reason := _reason_of(container):
                 return reason, f"is not Ready: container {container.get('name')}: {reason}"
     return NOT_READY, "is not Ready"
+
+
+def _unclaimed(pod: Obj, reason: str) -> str:
+    """What the scheduler says of its claims."""
+    words = (meta.condition_of(pod, "PodScheduled") or {}).get("message") or ""
+    return f": {words.rstrip('.')}" if reason == UNCLAIMED and words else ""
 
 
 def _unready(pod: Obj) -> str:

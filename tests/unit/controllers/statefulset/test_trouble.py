@@ -83,6 +83,14 @@ def test_a_probe_that_does_not_succeed_is_told_when_that_takes_too_long(
     assert trouble.overdue(trouble.overdue(seen)).message == told
 
 
+def test_what_the_scheduler_says_of_claims_is_told_when_that_takes_too_long() -> None:
+    seen = trouble.of_pod(pod("Pending", conditions=[GOING]))
+    assert seen is not None
+    assert seen.message == "Pod web-0 waits for its claims"
+    told = f'{seen.message}: 0/3 ...: persistentvolumeclaim "data-web-0" is being deleted'
+    assert trouble.overdue(seen).message == told
+
+
 def test_a_ready_pod_has_none_and_an_ended_one_is_replaced_anyway() -> None:
     assert trouble.of_pod(pod(**ready("True", 5))) is None
     seen = trouble.of_pod(pod("Failed"))
