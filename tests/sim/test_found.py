@@ -110,3 +110,8 @@ def test_an_eviction_that_power_loss_cut_in_half_is_forgotten_by_its_budget() ->
 def test_no_pod_is_made_from_a_cache_that_lags_behind_the_deletion_of_a_lower_one() -> None:
     """Seed 407765: a-0 was taken down, the watch was cut for 10 s, a-1 was made in the meantime."""
     assert live(draw(407765)).faults == []
+
+
+def test_claims_get_the_owners_of_a_new_policy_though_a_lower_pod_fits_on_no_node() -> None:
+    """Seed 610113: deleted in the meantime, the set would have taken the claims with it."""
+    assert live(draw(610113)).faults == []
