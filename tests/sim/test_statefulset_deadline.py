@@ -2,6 +2,7 @@
 
 import pytest
 
+from petset.api import meta
 from petset.testing.checker import Checker
 from petset.testing.fakepod import Script
 from petset.testing.scenario import stateful_set
@@ -82,6 +83,20 @@ def test_a_member_that_waits_for_the_end_of_its_claim_is_told_of(seed: int) -> N
         await world.client.patch(CLAIMS, "data-web-1", free, "default")
         await whole(world)
         assert condition(world, "RolloutStuck") == ("False", "NotStuck")
+
+    tell(story, seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_member_on_a_lost_node_is_told_of_with_the_node_that_has_to_confirm(seed: int) -> None:
+    async def story(world: World, checker: Checker) -> None:
+        await make(world)
+        node = (world.get("pods", "web-1") or {})["spec"]["nodeName"]
+        await world.node(node).lose()
+        await world.sleep(500)
+        stored = meta.condition_of(web(world), "Available") or {}
+        why = f"Pod web-1 is being deleted: node {node} does not confirm its end"
+        assert stored["message"] == f"2 of 3 replicas are available: {why}"
 
     tell(story, seed)
 

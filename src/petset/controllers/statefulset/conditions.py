@@ -132,7 +132,8 @@ def _available(world: World, goal: Goal, first: Trouble | None) -> Obj:
         return _condition(AVAILABLE, "True", "AllReplicasAvailable", message)
     message = f"{goal.available} of {replicas} replicas are available"
     if first is not None:
-        message = f"{message}: {first.message}"
+        late = trouble.is_late(first, world.spec.options.deadline_s, world.now)
+        message = f"{message}: {trouble.overdue(first).message if late else first.message}"
     return _condition(AVAILABLE, "False", "ReplicasUnavailable", message)
 
 

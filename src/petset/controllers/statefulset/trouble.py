@@ -62,7 +62,7 @@ def of_pod(pod: Obj) -> Trouble | None:
     name = meta.name_of(pod)
     if meta.is_deleting(pod):
         gone_by = meta.parse_time(pod["metadata"].get("deletionTimestamp"))
-        return Trouble(TERMINATING, f"Pod {name} is being deleted", False, gone_by)
+        return Trouble(TERMINATING, f"Pod {name} is being deleted", False, gone_by, _unended(pod))
     if podtemplate.is_running_and_ready(pod):
         return None
     reason, why = _why(pod)
@@ -109,6 +109,12 @@ def _why(pod: Obj) -> tuple[str, str]:
             if reason := _reason_of(container):
                 return reason, f"is not Ready: container {container.get('name')}: {reason}"
     return NOT_READY, "is not Ready"
+
+
+def _unended(pod: Obj) -> str:
+    """Who has to confirm that its containers have ended."""
+    node = (pod.get("spec") or {}).get("nodeName")
+    return f": node {node} does not confirm its end" if node else ""
 
 
 def _unclaimed(pod: Obj, reason: str) -> str:

@@ -116,6 +116,16 @@ def test_a_pod_that_is_going_has_a_minute_beyond_its_grace_period() -> None:
     assert seen is not None
     assert seen.reason == "PodTerminating"
     assert trouble.next_look([seen], 600, NOW) == 90
+
+
+def test_a_pod_whose_node_is_silent_names_it_when_that_takes_too_long() -> None:
+    going = pod(**ready("False", 5))
+    going["metadata"]["deletionTimestamp"] = meta.format_time(NOW)
+    going["spec"] = {"nodeName": "node-7"}
+    seen = trouble.of_pod(going)
+    assert seen is not None
+    told = "Pod web-0 is being deleted: node node-7 does not confirm its end"
+    assert (seen.message, trouble.overdue(seen).message) == ("Pod web-0 is being deleted", told)
     assert trouble.is_late(seen, 600, NOW + 90)
 
 
