@@ -24,6 +24,18 @@ async def running(api: Api) -> AsyncIterator[Informers]:
         await asyncio.wait([task])
 
 
+@asynccontextmanager
+async def following() -> AsyncIterator[tuple[Api, Informers]]:
+    """An API with one pod, `a`, and informers that have listed it and watch."""
+    api = Api()
+    api.emit("ADDED", "a")
+    async with running(api) as informers:
+        informers.cache("pods")
+        await informers.wait_synced()
+        await asyncio.sleep(1)
+        yield api, informers
+
+
 def names(informers: Informers) -> list[str]:
     return [meta.name_of(obj) for obj in informers.cache("pods").list()]
 
@@ -103,12 +115,7 @@ def test_a_cut_watch_goes_on_where_it_was_without_a_new_list() -> None:
 
 def test_a_compacted_position_is_answered_by_a_new_list() -> None:
     async def main() -> None:
-        api = Api()
-        api.emit("ADDED", "a")
-        async with running(api) as informers:
-            informers.cache("pods")
-            await informers.wait_synced()
-            await asyncio.sleep(1)
+        async with following() as (api, informers):
             api.replies.append(fake.status(errors.expired("too old")))
             api.compacted = 3
             api.events += [("DELETED", fake.pod("a", 2)), ("ADDED", fake.pod("b", 3))]
@@ -122,12 +129,7 @@ def test_a_compacted_position_is_answered_by_a_new_list() -> None:
 
 def test_an_error_event_410_leads_to_a_new_list() -> None:
     async def main() -> None:
-        api = Api()
-        api.emit("ADDED", "a")
-        async with running(api) as informers:
-            informers.cache("pods")
-            await informers.wait_synced()
-            await asyncio.sleep(1)
+        async with following() as (api, informers):
             api.cut_watches()
             api.compacted = 2
             api.events.append(("ADDED", fake.pod("b", 2)))
@@ -174,12 +176,8 @@ def test_a_silent_watch_is_opened_again() -> None:
 
 def test_a_server_that_is_back_and_has_forgotten_the_position_is_listed_soon() -> None:
     async def main() -> None:
-        api = Api()
-        api.emit("ADDED", "a")
-        async with running(api) as informers:
+        async with following() as (api, informers):
             cache = informers.cache("pods")
-            await informers.wait_synced()
-            await asyncio.sleep(1)
             api.replies += [TransportError("down")] * 7
             api.replies.append(fake.status(errors.expired("too old")))
             api.cut_watches()
@@ -209,12 +207,8 @@ def test_a_server_that_lists_and_never_watches_is_listed_every_0_8_seconds() -> 
 
 def test_a_cache_that_is_asked_to_refresh_lists_though_its_watch_goes_on() -> None:
     async def main() -> None:
-        api = Api()
-        api.emit("ADDED", "a")
-        async with running(api) as informers:
+        async with following() as (api, informers):
             cache = informers.cache("pods")
-            await informers.wait_synced()
-            await asyncio.sleep(1)
             asked = asyncio.get_running_loop().time()
             api.events.append(("ADDED", fake.pod("b", 2)))  # of which the watch is not told
             cache.refresh()
