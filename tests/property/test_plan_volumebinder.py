@@ -219,6 +219,17 @@ def provisioned(class_name: str, **annotations: str) -> VolumeWorld:
     return world
 
 
+def deleted_in_use() -> VolumeWorld:
+    """A claim with a volume, deleted while pod web-0 uses it."""
+    world = provisioned("standard")
+    world.pod("web-0", "data")
+    claim = world.get(CLAIMS, "data")
+    assert claim is not None
+    world.delete(CLAIMS, claim)
+    world.settle()
+    return world
+
+
 def test_a_directory_volume_is_made_bound_and_told() -> None:
     world = provisioned("standard")
     (volume,) = world.list(VOLUMES)
@@ -247,12 +258,7 @@ def test_a_local_volume_waits_for_a_node_and_is_tied_to_it() -> None:
 
 
 def test_data_goes_with_the_claim_where_the_policy_is_delete_but_not_before_its_pod() -> None:
-    world = provisioned("standard")
-    world.pod("web-0", "data")
-    claim = world.get(CLAIMS, "data")
-    assert claim is not None
-    world.delete(CLAIMS, claim)
-    world.settle()
+    world = deleted_in_use()
     assert len(world.data) == 1
     assert world.get(CLAIMS, "data") is not None
     world.remove("pods", "web-0")
@@ -331,12 +337,7 @@ def test_what_cannot_be_provisioned_is_refused_by_name() -> None:
 
 def test_a_claim_does_not_wait_for_a_pod_that_is_shut_down() -> None:
     """Such a pod may wait for the claim: it owns it, and both go in the foreground (seed 4371)."""
-    world = provisioned("standard")
-    world.pod("web-0", "data")
-    claim = world.get(CLAIMS, "data")
-    assert claim is not None
-    world.delete(CLAIMS, claim)
-    world.settle()
+    world = deleted_in_use()
     assert world.get(CLAIMS, "data") is not None
     gone: MutableObj = {
         "deletionTimestamp": "2026-01-01T00:00:00Z",
