@@ -21,6 +21,7 @@ from tests.sim.test_statefulset_traps import (
     told,
     web,
     whole,
+    written,
 )
 
 OPTIONS = {"rollback": "auto", "progress-deadline-seconds": "120"}
@@ -97,6 +98,30 @@ def test_a_member_on_a_lost_node_is_told_of_with_the_node_that_has_to_confirm(se
         stored = meta.condition_of(web(world), "Available") or {}
         why = f"Pod web-1 is being deleted: node {node} does not confirm its end"
         assert stored["message"] == f"2 of 3 replicas are available: {why}"
+
+    tell(story, seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_set_that_is_deleted_in_order_tells_whom_it_waits_for(seed: int) -> None:
+    async def story(world: World, checker: Checker) -> None:
+        await make(world, {"ordered-deletion": "true"})
+        node = (world.get("pods", "web-2") or {})["spec"]["nodeName"]
+        await world.node(node).lose()
+        await world.client.delete(SET, "web", "default")
+        await world.sleep(300)
+        assert condition(world, "Progressing") == ("True", "DeletingInOrder")
+        stored = meta.condition_of(web(world), "Progressing") or {}
+        assert stored["message"] == (
+            "pods left to be stopped, last ordinal first: 3; "
+            f"Pod web-2 is being deleted: node {node} does not confirm its end"
+        )
+        before = written(world)
+        await world.sleep(600)
+        assert written(world) == before
+        await world.client.delete("nodes", node)
+        await world.wait_for(lambda: world.get(SET, "web") is None)
+        assert world.names("pods") == []
 
     tell(story, seed)
 

@@ -27,6 +27,7 @@ AVAILABLE, PROGRESSING, STUCK = "Available", "Progressing", absence.STUCK
 COMPLETE, ROLLING = "RolloutComplete", "RollingOut"
 PAUSED, LATE = "RolloutPaused", "ProgressDeadlineExceeded"
 PARTITIONED, BY_HAND = "PartitionRolledOut", "WaitingForDeletion"
+ENDING = "DeletingInOrder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,18 @@ def of(world: World) -> tuple[Obj, ...]:
     before = stored(world.spec)
     kept = [c for c in before if c.get("type") not in (AVAILABLE, PROGRESSING, STUCK)]
     return (*kept, *(_timed(condition, before, world.now) for condition in made))
+
+
+def ending(spec: Spec, pods: Sequence[Obj], now: float) -> tuple[Obj, ...]:
+    """The conditions of a set whose pods are stopped one after the other, to be deleted then."""
+    gone = next(filter(meta.is_deleting, pods), None)
+    message = f"pods left to be stopped, last ordinal first: {len(pods)}"
+    if gone is not None and (seen := trouble.of_pod(gone)) is not None:
+        late = trouble.is_late(seen, spec.options.deadline_s, now)
+        message = f"{message}; {trouble.overdue(seen).message if late else seen.message}"
+    before = stored(spec)
+    kept = (c for c in before if c.get("type") != PROGRESSING)
+    return (*kept, _timed(_condition(PROGRESSING, "True", ENDING, message), before, now))
 
 
 def not_created(world: World, conditions: Sequence[Obj]) -> tuple[Obj, ...]:

@@ -30,10 +30,15 @@ def hold(spec: Spec) -> list[Action]:
     return [_write(spec, add=wanted)]
 
 
+def is_held(spec: Spec) -> bool:
+    """Whether the finalizer is on the set."""
+    return setoptions.FINALIZER in finalizers_of(spec)
+
+
 def lets_go(spec: Spec, pods: Collection[Obj]) -> bool:
     """Whether a set that is being deleted has no further need of the finalizer."""
     finalizers = finalizers_of(spec)
-    if setoptions.FINALIZER not in finalizers:
+    if not is_held(spec):
         return False
     return not pods or ORPHAN in finalizers or not spec.options.ordered_deletion
 
@@ -44,9 +49,9 @@ def release(spec: Spec) -> Action:
 
 
 def stop(spec: Spec, pods: Iterable[Obj]) -> list[Action]:
-    """The next pod to be stopped, if the one before is gone and the set is held."""
+    """The next pod to be stopped, if the one before is gone."""
     left = sorted(pods, key=identity.ordinal_of)
-    if setoptions.FINALIZER not in finalizers_of(spec) or any(map(meta.is_deleting, left)):
+    if any(map(meta.is_deleting, left)):
         return []
     return [steps.delete(spec, left[-1])]
 

@@ -20,6 +20,7 @@ from petset.controllers.statefulset import (
     rollout,
     status,
     steps,
+    trouble,
 )
 from petset.controllers.statefulset.backoff import Failure
 from petset.controllers.statefulset.spec import RESOURCE, Spec, read
@@ -76,7 +77,7 @@ def plan(seen: Observed, now: float) -> Plan:
     )
     observed = _count(spec, resolved, pods.kept, now)
     if meta.is_deleting(seen.set):
-        return _ending(spec, pods.kept, observed)
+        return _ending(spec, pods.kept, observed, now)
     world = _world(spec, seen, resolved, pods.kept, now)
     told = conditions.of(world)
     actions, reached = _sync(world, observed)
@@ -97,12 +98,21 @@ def plan(seen: Observed, now: float) -> Plan:
     )
 
 
-def _ending(spec: Spec, pods: tuple[Obj, ...], observed: Status) -> Plan:
+def _ending(spec: Spec, pods: tuple[Obj, ...], observed: Status, now: float) -> Plan:
     """A set that is being deleted: stop its pods if it asks for order, count what is left."""
     if ending.lets_go(spec, pods):
         return Plan((ending.release(spec),))  # it may be gone then: there is no status to write
-    told = conditions.stored(spec)
-    return Plan(tuple(ending.stop(spec, pods)), status.write(spec, observed, told))
+    if not ending.is_held(spec):
+        return Plan(status=status.write(spec, observed, conditions.stored(spec)))
+    told = conditions.ending(spec, pods, now)
+    going = (
+        seen for seen in map(trouble.of_pod, pods) if seen and seen.reason == trouble.TERMINATING
+    )
+    return Plan(
+        tuple(ending.stop(spec, pods)),
+        status.write(spec, observed, told),
+        requeue_after_s=trouble.next_look(going, spec.options.deadline_s, now),
+    )
 
 
 def wants_adoption(set_obj: Obj, objects: Iterable[Obj]) -> bool:
