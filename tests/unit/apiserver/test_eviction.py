@@ -94,6 +94,30 @@ async def test_pods_that_are_not_ready_may_go(server: Server) -> None:
     assert (await evict(server, "a")).status == 201
 
 
+async def test_pods_that_are_not_ready_stay_while_too_few_others_are_healthy(
+    server: Server,
+) -> None:
+    await running(server, "a", ready="False")
+    await budget(server, currentHealthy=0)
+    assert (await evict(server, "a")).status == 429
+    await server.patch(f"{BUDGETS}/b/status", {"status": {"desiredHealthy": 0}})
+    assert (await evict(server, "a")).status == 429, "nothing has to be healthy: no exception"
+
+
+async def test_always_allow_lets_pods_that_are_not_ready_go_and_no_others(server: Server) -> None:
+    await running(server, "a", ready="False")
+    await running(server, "c")
+    await budget(server, currentHealthy=0)
+    policy = {"spec": {"unhealthyPodEvictionPolicy": "AlwaysAllow"}}
+    answer = await server.patch(f"{BUDGETS}/b", policy)
+    generation = answer.body["metadata"]["generation"]
+    await server.patch(f"{BUDGETS}/b/status", {"status": {"observedGeneration": generation}})
+    assert (await evict(server, "c")).status == 429
+    assert (await evict(server, "a")).status == 201
+    status = (await server.get(f"{BUDGETS}/b")).body["status"]
+    assert "disruptedPods" not in status, "it did not count against the budget"
+
+
 async def test_pending_pods_go_without_budget(server: Server) -> None:
     await server.make(PODS, pod("a", metadata={"labels": {"app": "x"}}))
     await budget(server)
