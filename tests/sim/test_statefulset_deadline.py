@@ -8,9 +8,11 @@ from petset.testing.fakepod import Script
 from petset.testing.scenario import stateful_set
 from petset.testing.world import World
 from tests.sim.test_statefulset_traps import (
+    BROKEN,
     CLAIMS,
     SEEDS,
     SET,
+    SOUND,
     condition,
     images,
     make,
@@ -158,5 +160,41 @@ def test_claims_that_cannot_grow_are_told_of_once_for_each_edit_of_their_templat
     def refusals(world: World) -> dict[str, int]:
         found = (e for e in world.objects("events") if e["reason"] == "VolumeExpansionNotAllowed")
         return {e["message"].split()[1]: e["count"] for e in found}
+
+    tell(story, seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_claims_grow_once_their_class_allows_it(seed: int) -> None:
+    async def story(world: World, checker: Checker) -> None:
+        await make(world, replicas=2)
+        classes = "storageclasses.storage.k8s.io"
+        await world.client.patch(classes, "standard", {"allowVolumeExpansion": False})
+        await world.settle()
+        await resize(world, "2Gi")
+        await world.sleep(60)
+        assert sizes(world) == ["1Gi", "1Gi"]
+        await world.client.patch(classes, "standard", {"allowVolumeExpansion": True})
+        await world.wait_for(lambda: sizes(world) == ["2Gi", "2Gi"])
+
+    tell(story, seed)
+
+
+@pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_broken_pod_below_a_partition_that_was_raised_is_replaced(seed: int, policy: str) -> None:
+    async def story(world: World, checker: Checker) -> None:
+        await make(world, podManagementPolicy=policy)
+        world.script("web-1", BROKEN)
+        await roll(world, "broken")
+        await world.wait_for(lambda: images(world)[1:] == ["broken", "broken"])
+        await world.sleep(5)
+        rolling = {"updateStrategy": {"rollingUpdate": {"partition": 2}}}
+        await world.client.patch(SET, "web", {"spec": rolling}, "default")
+        world.script("web-1", SOUND)
+        await roll(world, "mended")
+        await world.wait_for(lambda: condition(world, "Available")[0] == "True")
+        assert len(told(world, "ReplacingBrokenPod")) == 1
+        await world.wait_for(lambda: images(world)[1:] == ["busybox", "mended"])
 
     tell(story, seed)

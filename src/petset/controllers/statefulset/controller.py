@@ -1,6 +1,7 @@
 """Watches and observes for the StatefulSet controller."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 from petset.api import meta, selectors
 from petset.api.meta import Obj
@@ -75,7 +76,8 @@ class StatefulSets(Controller[Observed]):
             yield f"{_GAUGE}_unavailable_replicas", labels, spec.replicas - up
 
     def watch(self, queue: Queue) -> None:
-        """Sets by themselves; pods by owner, selector and name; claims when they go or grow.
+        """Sets by themselves; pods by owner, selector and name; claims when they go or grow, and
+        classes when they begin to allow it.
 
         Revisions when they are new, which upstream leaves to the next change of anything else.
         """
@@ -97,7 +99,13 @@ class StatefulSets(Controller[Observed]):
         self._sets.add_handler(on_set)
         self._pods.add_handler(on_pod)
         self._claims.add_handler(on_claim)
+        self._classes.add_handler(partial(self._on_class, queue))
         self._revisions.add_handler(_late_revisions(queue))
+
+    def _on_class(self, queue: Queue, old: Obj | None, new: Obj | None) -> None:
+        if (old or {}).get(growth.ALLOWS) != (new or {}).get(growth.ALLOWS):
+            for found in filter(growth.is_edited, map(read, self._sets.list())):
+                queue.add(meta.key_of(found.obj))
 
     async def observe(self, key: str) -> Observed | None:
         """The set, its pods, its claims, the revisions of its namespace."""
@@ -184,7 +192,7 @@ class StatefulSets(Controller[Observed]):
         if not growth.is_edited(read(found)):
             return frozenset()
         classes = self._classes.list()
-        return frozenset(meta.name_of(c) for c in classes if c.get("allowVolumeExpansion"))
+        return frozenset(meta.name_of(c) for c in classes if c.get(growth.ALLOWS))
 
     def _pods_of(self, found: Obj) -> Iterable[Obj]:
         namespace, uid = meta.namespace_of(found), meta.uid_of(found)

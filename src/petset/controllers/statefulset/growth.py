@@ -18,6 +18,7 @@ from petset.controllers.statefulset.spec import Spec
 from petset.reconcile.actions import Action, Emit, Patch, Reported
 
 CLASSES = "storageclasses.storage.k8s.io"
+ALLOWS = "allowVolumeExpansion"
 
 
 def is_edited(spec: Spec) -> bool:

@@ -3,7 +3,8 @@
 Upstream waits for a pod of a broken revision even when that revision is no longer wanted (67250).
 Here such a pod makes room when
 
-- it is not Ready, and holds up an ordered set (so every lower ordinal is healthy), and
+- it is not Ready, and holds up an ordered set (so every lower ordinal is healthy), or is below the
+  partition of a Parallel one (others are the rolling update's), and
 - another revision is wanted for its ordinal, and
 - its own revision never brought the whole set to Ready; or the pod says itself that it will not
   get Ready (image, configuration, crash loop, no node), or it has taken longer than the deadline.
@@ -54,7 +55,7 @@ def prove(spec: Spec, resolved: Resolved, counted: Status) -> list[Action]:
 
 
 def replaces(world: World, index: int, pod: Obj) -> Trouble | None:
-    """Why the pod of slot `index`, which an ordered set waits for, is replaced; None: it is not."""
+    """Why the pod of slot `index`, which is not healthy, is replaced; None: it is not."""
     spec = world.spec
     if not spec.options.heal or spec.options.paused or spec.strategy != "RollingUpdate":
         return None

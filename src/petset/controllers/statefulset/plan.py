@@ -222,6 +222,8 @@ def _parallel(world: World, counted: Status) -> tuple[list[Action], Status]:
         made += steps.bundle(step.actions)
         if step.created:
             counted = counted.created(step.created)
+        if step.deleted:
+            counted = counted.deleted(step.deleted)
     gone = [pod for pod in world.condemned if not meta.is_deleting(pod)]
     gone += _victims(world)
     for pod in gone:

@@ -43,13 +43,22 @@ def for_slot(world: World, index: int) -> Step:
     is_pending = podtemplate.phase_of(pod) == "Pending"
     if is_pending:
         claims = tuple(_missing_claims(world, ordinal))
-    if not world.spec.ordered or is_healthy(world, pod):
+    if is_healthy(world, pod):
         return Step((*claims, *_repair(world, ordinal, pod)))
+    if not world.spec.ordered:  # the rolling update replaces the others, healthy or not
+        below = _healed(world, index, pod) if index < world.spec.partition else None
+        return below or Step((*claims, *_repair(world, ordinal, pod)))
     claims += tuple(_claim_owners(world, ordinal, pod, condemned=False))
-    if (why := heal.replaces(world, index, pod)) is not None:
-        gone = (heal.told(world, pod, why), delete(world.spec, pod))
-        return Step(gone, wait=True, deleted=identity.revision_of(pod))
-    return Step(claims, wait=True)
+    return _healed(world, index, pod) or Step(claims, wait=True)
+
+
+def _healed(world: World, index: int, pod: Obj) -> Step | None:
+    """Delete a pod that will not get Ready and that another revision is wanted for."""
+    why = heal.replaces(world, index, pod)
+    if why is None:
+        return None
+    gone = (heal.told(world, pod, why), delete(world.spec, pod))
+    return Step(gone, wait=True, deleted=identity.revision_of(pod))
 
 
 def _replace(world: World, ordinal: int, pod: Obj) -> list[Action]:
