@@ -32,6 +32,8 @@ class Database:
     """Writes $i through the primary's name; succeeds only when the write is acknowledged."""
     read: str
     """Prints every number that this member has."""
+    forget: str = ""
+    """Run on the primary: throws away the log that replicas follow."""
 
     @property
     def manifest(self) -> Path:
@@ -52,6 +54,9 @@ POSTGRES = Database(
     write="PGPASSWORD=$POSTGRES_PASSWORD PGCONNECT_TIMEOUT=2 psql -h postgres-0.postgres "
     '-U postgres app -qc "INSERT INTO numbers VALUES ($i) ON CONFLICT DO NOTHING"',
     read="psql app -Atc 'SELECT n FROM numbers'",
+    forget="psql -c 'ALTER SYSTEM SET wal_keep_size = 0' -c 'SELECT pg_reload_conf()'; "
+    "for i in 1 2 3 4; do psql -c 'CREATE TABLE t ()' -c 'DROP TABLE t' "
+    "-c 'SELECT pg_switch_wal()' -c 'CHECKPOINT'; done",
 )
 MARIADB = Database(
     "mariadb",
@@ -60,6 +65,10 @@ MARIADB = Database(
     write="mariadb -h mariadb-0.mariadb -uapp --connect-timeout=2 app "
     '-e "INSERT IGNORE INTO numbers VALUES ($i)"',
     read="mariadb -uapp app -Ne 'SELECT n FROM numbers'",
+    forget="export MYSQL_PWD=$MARIADB_ROOT_PASSWORD; mariadb -uroot -e 'FLUSH BINARY LOGS'; "
+    "last=$(mariadb -uroot -Ne 'SHOW BINARY LOGS' | tail -n 1 | cut -f 1); "
+    "until [ $(mariadb -uroot -Ne 'SHOW BINARY LOGS' | wc -l) = 1 ]; do "
+    "mariadb -uroot -e \"PURGE BINARY LOGS TO '$last'\"; sleep 0.2; done",
 )
 DATABASES = [REDIS, POSTGRES, MARIADB]
 each = pytest.mark.parametrize("database", DATABASES, ids=lambda d: d.name)
@@ -93,6 +102,24 @@ def test_killed_members_lose_nothing_and_take_up_replication(
         pods = cluster.pods(database.name)
         restarts = {n: p["status"]["containerStatuses"][0]["restartCount"] for n, p in pods.items()}
         assert restarts == {members[0]: 1, members[1]: 0, members[2]: 1}
+
+
+@pytest.mark.parametrize("database", [POSTGRES, MARIADB], ids=lambda d: d.name)
+def test_replicas_that_were_away_for_too_long_clone_anew(
+    cluster: Cluster, database: Database
+) -> None:
+    with started(cluster, database) as members:
+        sh(cluster, members[0], database.prepare)
+        cluster.kubectl("scale", f"sts/{database.name}", "--replicas=1")
+        eventually(lambda: list(cluster.pods(database.name)) == members[:1], "they are away", 60)
+        sh(cluster, members[0], database.write.replace("$i", "7"))
+        sh(cluster, members[0], database.forget)
+        cluster.kubectl("scale", f"sts/{database.name}", "--replicas=3")
+        eventually(lambda: cluster.ready(database.name) == members, f"{members} Ready", 90)
+        assert [sh(cluster, member, database.read) for member in members] == ["7", "7", "7"]
+        for member in members[1:]:
+            logs = [cluster.kubectl("logs", member, "-c", c) for c in ("clone", database.name)]
+            assert "cloned" in "".join(logs)
 
 
 @contextmanager
