@@ -141,7 +141,9 @@ def _expected(seen: Observed) -> tuple[int, int]:
     if isinstance(least, str):
         scale = sum(seen.scales.values())
         return scale, _amount(least, scale)
-    return len(seen.pods), int(least if least is not None else 1)
+    if least is None:  # neither is set: nothing may be evicted
+        return 0, 0
+    return len(seen.pods), int(least)
 
 
 def _amount(value: int | str, scale: int) -> int:
