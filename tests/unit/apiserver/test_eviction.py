@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.unit.apiserver.harness import PODS, Server, pod
 
 BUDGETS = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
@@ -63,6 +65,34 @@ async def test_a_budget_that_is_used_up_refuses(server: Server) -> None:
     ]
     assert answer.header("Retry-After") == []
     assert "deletionTimestamp" not in (await server.get(f"{PODS}/a")).body["metadata"]
+
+
+def condition(reason: str, message: str = "") -> dict[str, Any]:
+    since = "2026-01-01T00:00:00Z"
+    fields = {"status": "False", "reason": reason, "message": message}
+    return {"type": "DisruptionAllowed", "lastTransitionTime": since, **fields}
+
+
+@pytest.mark.parametrize(
+    ("healthy", "told", "why"),
+    [
+        (1, [condition("InsufficientPods")], "needs 1 healthy pods and has 1 currently"),
+        (
+            1,
+            [condition("SyncFailed", "no size")],
+            "does not allow evicting pods currently because it failed sync: no size",
+        ),
+        (3, [], "does not allow evicting pods currently"),
+        (3, [condition("Odd", "so")], "does not allow evicting pods currently (Odd): so"),
+    ],
+)
+async def test_a_budget_tells_what_hinders_it(
+    server: Server, healthy: int, told: list[dict[str, Any]], why: str
+) -> None:
+    await running(server, "a")
+    await budget(server, currentHealthy=healthy, conditions=told)
+    answer = await evict(server, "a")
+    assert answer.body["details"]["causes"][0]["message"] == f"The disruption budget b {why}"
 
 
 async def test_a_budget_pays_for_an_eviction(server: Server) -> None:

@@ -4,7 +4,15 @@ from typing import Any
 
 from petset.api import selectors
 from petset.api.errors import StatusError, bad_request, too_many_requests
-from petset.api.meta import MutableObj, Obj, format_time, is_condition_true, is_deleting, labels_of
+from petset.api.meta import (
+    MutableObj,
+    Obj,
+    condition_of,
+    format_time,
+    is_condition_true,
+    is_deleting,
+    labels_of,
+)
 from petset.api.resource import Resource
 from petset.apiserver import answer, body, negotiate, objects, remove
 from petset.apiserver.call import Call
@@ -113,15 +121,25 @@ def _spent(budget: Obj, pod: Obj, now: float) -> MutableObj:
         raise _refusal(message, PROCESSING_RETRY_S)
     allowed = status.get("disruptionsAllowed", 0)
     if allowed <= 0:
-        needs, has = status.get("desiredHealthy", 0), status.get("currentHealthy", 0)
-        raise _refusal(
-            f"The disruption budget {name} needs {needs} healthy pods and has {has} currently", 0
-        )
+        raise _refusal(f"The disruption budget {name} {_hindrance(status)}", 0)
     status["disruptionsAllowed"] = allowed - 1
     noted = dict(status.get("disruptedPods") or {})
     noted[pod["metadata"]["name"]] = format_time(now)
     status["disruptedPods"] = noted
     return status
+
+
+def _hindrance(status: Obj) -> str:
+    """Why a budget allows nothing now. Where its status could not be made, numbers say nothing."""
+    told = condition_of({"status": status}, "DisruptionAllowed") or {}
+    why = (told.get("message") or "") if told.get("status") == "False" else ""
+    if why and told.get("reason") == "SyncFailed":
+        return f"does not allow evicting pods currently because it failed sync: {why}"
+    needs, has = status.get("desiredHealthy", 0), status.get("currentHealthy", 0)
+    if has <= needs:
+        return f"needs {needs} healthy pods and has {has} currently"
+    detail = f" ({told.get('reason')}): {why}" if why else ""
+    return f"does not allow evicting pods currently{detail}"
 
 
 def _refusal(why: str, retry_s: int) -> StatusError:
