@@ -96,7 +96,11 @@ def test_a_member_on_a_lost_node_is_told_of_with_the_node_that_has_to_confirm(se
         await make(world)
         node = (world.get("pods", "web-1") or {})["spec"]["nodeName"]
         await world.node(node).lose()
-        await world.sleep(500)
+        await world.sleep(100)
+        stored = meta.condition_of(web(world), "Available") or {}
+        why = f"Pod web-1 is not Ready: node {node} is silent"
+        assert stored["message"] == f"2 of 3 replicas are available: {why}"
+        await world.sleep(400)
         stored = meta.condition_of(web(world), "Available") or {}
         why = f"Pod web-1 is being deleted: node {node} does not confirm its end"
         assert stored["message"] == f"2 of 3 replicas are available: {why}"

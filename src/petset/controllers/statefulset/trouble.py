@@ -108,6 +108,8 @@ def _why(pod: Obj) -> tuple[str, str]:
         for container in status.get(field) or ():
             if reason := _reason_of(container):
                 return reason, f"is not Ready: container {container.get('name')}: {reason}"
+    if (meta.condition_of(pod, "Ready") or {}).get("reason") == "NodeNotReady":
+        return NOT_READY, f"is not Ready: node {(pod.get('spec') or {}).get('nodeName')} is silent"
     return NOT_READY, "is not Ready"
 
 

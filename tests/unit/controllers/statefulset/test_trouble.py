@@ -118,6 +118,15 @@ def test_a_pod_that_is_going_has_a_minute_beyond_its_grace_period() -> None:
     assert trouble.next_look([seen], 600, NOW) == 90
 
 
+def test_a_pod_that_was_ready_when_its_node_fell_silent_names_it() -> None:
+    told = ready("False", 5)
+    told["conditions"][0]["reason"] = "NodeNotReady"
+    seen = trouble.of_pod({**pod(**told), "spec": {"nodeName": "node-7"}})
+    assert seen is not None
+    assert (seen.reason, seen.hopeless) == ("PodNotReady", False)
+    assert seen.message == "Pod web-0 is not Ready: node node-7 is silent"
+
+
 def test_a_pod_whose_node_is_silent_names_it_when_that_takes_too_long() -> None:
     going = pod(**ready("False", 5))
     going["metadata"]["deletionTimestamp"] = meta.format_time(NOW)
