@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from petset.api import errors
-from petset.api.meta import Obj, is_deleting, name_of, namespace_of, uid_of
+from petset.api.meta import Obj, is_condition_true, is_deleting, name_of, namespace_of, uid_of
 from petset.api.podrequests import Amounts, requests_of
 from petset.base.clock import Clock
 from petset.base.ids import Ids
@@ -257,12 +257,10 @@ class Agent:
         """Take a pod that is new here."""
         if self._resting:
             return
-        ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-        if ended and not is_deleting(pod):
+        verdict = podrecord.end_of(pod)
+        if verdict and not is_deleting(pod) and not is_condition_true(pod, "Ready"):
             return  # it ran its course under an agent whose records are gone
-        if ended:
-            told = pod.get("status") or {}
-            verdict = Verdict(told.get("reason") or "", told.get("message") or "")
+        if verdict:
             self._keep(podrecord.PodRecord(pod, self._clock.now(), verdict)).save()
         elif self._refusal(pod, self._nodes.get("", self.config.name)) is None:
             self._take(pod)

@@ -42,6 +42,17 @@ def is_newer(new: Obj, old: Obj) -> bool:
     return True
 
 
+def end_of(pod: Obj) -> Verdict | None:
+    """The end that the API tells of a pod, maybe by another hand than its node's; None: it goes on.
+
+    Such a phase is final (kubelet ends what still runs of the pod).
+    """
+    told = pod.get("status") or {}
+    if told.get("phase") not in ("Succeeded", "Failed"):
+        return None
+    return Verdict(told.get("reason") or "", told.get("message") or "")
+
+
 def save(pod_dir: Path, record: PodRecord) -> None:
     """Write the record; readers see the old or the new one."""
     pod_dir.mkdir(parents=True, exist_ok=True)

@@ -191,6 +191,9 @@ def _duration(seconds: float) -> str:
 
 def _phase(seen: PodSeen, inits: Sequence[Obj], mains: Sequence[Obj]) -> str:
     """A pod has not ended while anything of it runs: who sees its end may make another one."""
+    told = (seen.pod.get("status") or {}).get("phase")
+    if told in ENDED:
+        return str(told)
     phase = _reached(seen, inits, mains)
     if phase not in ENDED or not any(c.is_running for c in seen.containers.values()):
         return phase

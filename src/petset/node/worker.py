@@ -72,6 +72,9 @@ class PodWorker:
 
     def offer(self, pod: Obj) -> None:
         """Take a newer state of the pod's object."""
+        end = podrecord.end_of(pod)
+        if end is not None and self._verdict is None and self.holds_ports:
+            self._verdict = end  # by another hand
         if not podrecord.is_newer(pod, self.pod):
             return
         before = self.pod

@@ -161,20 +161,25 @@ class Life:
 
     @property
     def wanted(self) -> bool:
-        """Whether the pod is to run: there, and not being deleted."""
-        return self._is_there and not self.host.is_failing(self.uid)
+        """Whether the pod is to run: there, not being deleted, and not told to have ended."""
+        return self._is_there and not self.host.is_failing(self.uid) and not self._told_end
 
     @property
     def _is_there(self) -> bool:
         current = self.host.current(self.pod)
         return current is not None and not meta.is_deleting(current)
 
+    @property
+    def _told_end(self) -> str:
+        """The phase that the API tells of, if it is a last one."""
+        phase = ((self.host.current(self.pod) or {}).get("status") or {}).get("phase") or ""
+        return phase if phase in ("Succeeded", "Failed") else ""
+
     async def run(self) -> None:
         """From the start, or from where another agent left it, to the end."""
-        status = self.pod.get("status") or {}
         if self.host.runs(self.uid) and not self.address:  # the last agent died before it told
             self.address = self.host.new_address()
-        while self.wanted and status.get("phase") not in ("Succeeded", "Failed"):
+        while self.wanted:
             if not self.host.runs(self.uid) and not await self._start():
                 break
             if not await self._stay():
@@ -182,6 +187,8 @@ class Life:
         if self._is_there and self.host.is_failing(self.uid):
             self.host.end("stopped", self.pod)
             await self._report(self._status("Failed", _ENDED, ready=False) | {"reason": "Evicted"})
+        elif self._is_there and self._told_end:
+            await self._obey(self._told_end)
         while self._is_there:
             await self._change()
         await self._stop()
@@ -236,6 +243,14 @@ class Life:
                 return False
             await self._report(self._running(ready=turn % 2 == 1))
         return True
+
+    async def _obey(self, phase: str) -> None:
+        """Be as somebody else has said: ended."""
+        if self.host.runs(self.uid):
+            await asyncio.sleep(self.script.stop_s)
+            self.host.end("stopped", self.pod)
+        if meta.is_condition_true(self.host.current(self.pod) or {}, "Ready"):
+            await self._report(self._status(phase, _ENDED, ready=False))
 
     def _restarting(self) -> bool:
         policy = (self.pod.get("spec") or {}).get("restartPolicy") or "Always"

@@ -247,8 +247,9 @@ def _replicas(world: World) -> Iterator[str]:
         if len(own) > 1 + found["spec"].get("revisionHistoryLimit", 10):
             yield f"deployment {meta.name_of(found)}: {len(own)} sets are kept"
     for found in world.objects(REPLICASETS):
-        if len(pods_of(world, found)) != found["spec"].get("replicas", 1):
-            yield f"{meta.name_of(found)}: {len(pods_of(world, found))} pods"
+        pods = [p for p in pods_of(world, found) if not podtemplate.is_finished(p)]  # those stay
+        if len(pods) != found["spec"].get("replicas", 1):
+            yield f"{meta.name_of(found)}: {len(pods)} pods"
 
 
 def _belongs(obj: Obj, owner: Obj) -> bool:

@@ -1,6 +1,7 @@
 """What a restart of the machine or of the agent alone does to pods."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 from petset.api import meta
@@ -55,5 +56,45 @@ def test_a_new_agent_does_not_run_init_containers_again(tmp_path: Path) -> None:
         assert await here.until(ready) == before
         assert len(here.machine.runs) == 2
         assert "SandboxChanged" not in {e["reason"] for e in await here.events("Pod")}
+
+    played(tmp_path, story)
+
+
+ENDED = {"status": {"phase": "Failed", "reason": "Gone", "message": "its node was away"}}
+"""As pod GC tells it, which then deletes the pod, unless it dies in between."""
+
+
+def test_a_pod_that_was_told_to_have_failed_by_another_hand_is_ended(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        await here.create()
+        await here.until(ready)
+        await here.client.patch("pods", "p", ENDED, "default", subresource="status")
+        pod = await here.until(lambda pod: not ready(pod))
+        assert here.running() == []
+        assert pod["status"]["phase"] == "Failed"
+        assert pod["status"]["reason"] == "Gone"
+        assert "terminated" in pod["status"]["containerStatuses"][0]["state"]
+
+    played(tmp_path, story)
+
+
+def test_a_pod_that_failed_while_its_node_was_away_is_ready_no_more(tmp_path: Path) -> None:
+    """Seed 621779: the node was lost, with its records, and came back under its name."""
+
+    async def story(here: Rig) -> None:
+        await here.create()
+        await here.until(ready)
+        await here.stop()
+        here.machine.end_all()
+        here.machine.runs.clear()
+        shutil.rmtree(here.root / "run")
+        shutil.rmtree(here.root / "state")
+        await here.client.patch("pods", "p", ENDED, "default", subresource="status")
+        await here.start()
+        pod = await here.until(lambda pod: not ready(pod))
+        assert pod["status"]["phase"] == "Failed"
+        assert here.running() == []
+        await asyncio.sleep(60)
+        assert await here.pod() == pod
 
     played(tmp_path, story)
