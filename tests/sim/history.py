@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -165,7 +165,8 @@ async def _end(world: BreakableWorld, player: Player, outcome: Outcome) -> None:
     if any(asked.path.endswith("/controllerrevisions") for asked in world.late):
         told = [f for f in told if rest.ONE_NUMBER not in f]  # the next one was made without it
     outcome.faults += [f for f in told if not (waiting and "deployment" in f)]
-    await _stay_still(world, outcome)
+    crashing = (p for p in world.objects("pods") if waiting and not play.is_fine(p))
+    await _stay_still(world, outcome, {f"pods/{meta.key_of(p)}" for p in crashing})
 
 
 async def _calm(world: BreakableWorld, player: Player) -> None:
@@ -311,14 +312,19 @@ def _settling_s(world: BreakableWorld, story: Story) -> float:
     return float(max(60, beats_s) + 2 * longest + late_s)
 
 
-async def _stay_still(world: BreakableWorld, outcome: Outcome) -> None:
-    """An idle world writes nothing but heartbeats."""
+async def _stay_still(world: BreakableWorld, outcome: Outcome, restless: Container[str]) -> None:
+    """An idle world writes nothing but heartbeats.
+
+    Args:
+        restless: keys of pods that crash, and that a roll-out without room for others cannot end.
+    """
     written: list[str] = []
 
     def look(events: list[Event]) -> None:
         for event in events:
             expired = event.deleted and event.key.startswith("events/")
-            if not event.key.startswith(ALLOWED) and not expired:
+            allowed = event.key.startswith(ALLOWED) or event.key in restless
+            if not allowed and not expired:
                 written.append(f"{event.key} {_difference(event)}")
 
     world.listeners.append(look)  # type: ignore[arg-type]
