@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -115,3 +116,11 @@ def test_no_pod_is_made_from_a_cache_that_lags_behind_the_deletion_of_a_lower_on
 def test_claims_get_the_owners_of_a_new_policy_though_a_lower_pod_fits_on_no_node() -> None:
     """Seed 610113: deleted in the meantime, the set would have taken the claims with it."""
     assert live(draw(610113)).faults == []
+
+
+def test_a_late_request_leaves_no_revision_with_the_number_of_the_newest() -> None:
+    """Seed 658506: the old one got its number again when nobody looked any more."""
+    outcome = live(draw(658506))
+    assert outcome.faults == []
+    written = re.findall(r"set controllerrevisions.apps/default/(b-\w+)", "\n".join(outcome.trace))
+    assert written[-2:] == ["b-7bc9df98f4", "b-6cb75476f6"]

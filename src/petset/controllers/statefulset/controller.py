@@ -79,7 +79,8 @@ class StatefulSets(Controller[Observed]):
         """Sets by themselves; pods by owner, selector and name; claims when they go or grow, and
         classes when they begin to allow it.
 
-        Revisions when they are new, which upstream leaves to the next change of anything else.
+        Revisions when they or their numbers are new, which upstream leaves to the next change of
+        anything else.
         """
 
         def on_set(old: Obj | None, new: Obj | None) -> None:
@@ -245,11 +246,14 @@ class StatefulSets(Controller[Observed]):
 
 
 def _late_revisions(queue: Queue) -> Handler:
-    """Look at the set of a revision that is new: a request that was given up may have arrived."""
+    """Look at the set of a revision that is new, or has a new number: a request that was given up
+    may have arrived."""
 
     def on_revision(old: Obj | None, new: Obj | None) -> None:
-        owner = meta.controller_of(new) if old is None and new is not None else None
-        if owner is not None and new is not None and owner.get("kind") == "StatefulSet":
+        if new is None or (old and revisions.number_of(old) == revisions.number_of(new)):
+            return
+        owner = meta.controller_of(new) or {}
+        if owner.get("kind") == "StatefulSet":
             queue.add(f"{meta.namespace_of(new)}/{owner.get('name')}")
 
     return on_revision
