@@ -150,7 +150,7 @@ async def two_processes(nodes: int) -> AsyncIterator[Cluster]:
         yield Cluster(server.pid, fakes.pid, client)
     finally:
         await client.close()
-        fakes.terminate()
+        fakes.kill()  # `up` has us ignore SIGTERM by now, and with us our children
         fakes.wait()
         words = [sys.executable, "-m", "petset", "down", "--name", name, "--delete-data"]
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
