@@ -146,9 +146,9 @@ def let_go(world: World) -> list[Action]:
     pods = (pod for pod in (*(pod for _, pod in world.slots), *world.condemned) if pod is not None)
     used = {name for p in pods for name in storage.claim_names(spec, identity.ordinal_of(p))}
     for name, claim in world.claims.items():
-        wanted = storage.without_set(spec, claim)
         if name in used or meta.is_deleting(claim) or not storage.is_of(spec, name):
             continue
+        wanted = storage.without_set(spec, claim)
         if storage.owners_differ(claim, wanted):
             found.append(_set_owners(world, claim, f"for {_set(spec)}", wanted))
     return found

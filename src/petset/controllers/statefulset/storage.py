@@ -123,8 +123,9 @@ def owning_sets(claim: Obj) -> list[str]:
 
 def is_of(spec: Spec, name: str) -> bool:
     """Whether a claim of that name belongs to some ordinal of the set."""
-    prefixes = tuple(f"{meta.name_of(t)}-{spec.name}-" for t in spec.claim_templates)
-    return name.rpartition("-")[2].isdigit() and f"{name.rpartition('-')[0]}-" in prefixes
+    of_all, _, ordinal = name.rpartition("-")
+    names = (f"{meta.name_of(t)}-{spec.name}" for t in spec.claim_templates)
+    return ordinal.isdecimal() and of_all in names
 
 
 def without_set(spec: Spec, claim: Obj) -> Sequence[Obj]:
