@@ -160,8 +160,11 @@ class Agent:
                 group.create_task(self._registration.run(), name="registration")
                 group.create_task(self._peers.run(), name="peers")
                 group.create_task(housekeeping.rotate_logs(self.runtime), name="logs")
-                await self._listen()
-                await self._keep_pods()
+                try:
+                    await self._listen()
+                    await self._keep_pods()
+                finally:
+                    self._resting = True  # the informers end a moment later than this group
         finally:
             await self._close()
 

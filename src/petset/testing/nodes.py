@@ -153,6 +153,7 @@ class _Agent:
         self.informers = Informers(node.client)
         node.pods = self.informers.cache("pods", fields=f"spec.nodeName={node.name}")
         self.changed = node.changed = dict[str, asyncio.Event]()
+        self.ending = False
 
     async def run(self) -> None:
         """Register, then run pods until cancelled."""
@@ -169,12 +170,16 @@ class _Agent:
             self.node.pods.add_handler(hear)
             for pod in self.node.held():
                 self._look(meta.uid_of(pod), pod, group)
+            try:
+                await asyncio.Future[None]()
+            finally:
+                self.ending = True
 
     def _look(self, uid: str, pod: Obj, group: asyncio.TaskGroup) -> None:
         event = self.changed.get(uid)
         if event is not None:
             event.set()
-        elif self.node.current(pod) is not None or self.node.runs(uid):
+        elif not self.ending and (self.node.current(pod) is not None or self.node.runs(uid)):
             self.changed[uid] = asyncio.Event()
             group.create_task(self._follow(pod))
 

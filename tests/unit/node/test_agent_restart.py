@@ -1,8 +1,11 @@
 """What a restart of the machine or of the agent alone does to pods."""
 
 import asyncio
+import gc
 import shutil
 from pathlib import Path
+
+import pytest
 
 from petset.api import meta
 from petset.testing.runtime import Behaviour
@@ -98,3 +101,23 @@ def test_a_pod_that_failed_while_its_node_was_away_is_ready_no_more(tmp_path: Pa
         assert await here.pod() == pod
 
     played(tmp_path, story)
+
+
+@pytest.mark.parametrize("turns", range(10))
+def test_an_agent_that_ends_while_pods_come_leaves_them_to_the_next(
+    tmp_path: Path, turns: int
+) -> None:
+    """Its informers end some turns of the loop later than it does itself."""
+
+    async def story(here: Rig) -> None:
+        coming = [asyncio.ensure_future(here.create(f"p{i}")) for i in range(5)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await here.stop()
+        await asyncio.gather(*coming)
+        await here.start()
+        for number in range(5):
+            await here.until(ready, f"p{number}")
+
+    played(tmp_path, story)
+    gc.collect()  # a worker that was made and never begun would be told of now

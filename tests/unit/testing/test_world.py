@@ -1,3 +1,6 @@
+import asyncio
+import gc
+
 import pytest
 
 from petset.api import meta
@@ -81,3 +84,21 @@ def test_stories_depend_on_their_seed_alone() -> None:
 
     assert told(1) == told(1)
     assert told(1) != told(2)
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_a_node_may_be_lost_while_pods_come(turns: int) -> None:
+    async def story() -> None:
+        async with World(nodes=1) as world:
+            (node,) = world.nodes
+            pod = {"kind": "Pod", "apiVersion": "v1", "metadata": {"generateName": "p-"}}
+            spec = {"nodeName": node.name, "containers": [{"name": "c", "image": "good:1"}]}
+            calls = [world.client.create("pods", {**pod, "spec": spec}, "default") for _ in "12345"]
+            coming = [asyncio.ensure_future(call) for call in calls]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await node.lose()
+            await asyncio.gather(*coming)
+
+    run_virtual(story())
+    gc.collect()  # what was made and never begun would be told of now
