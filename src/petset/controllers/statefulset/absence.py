@@ -14,12 +14,10 @@ from petset.controllers.statefulset.trouble import Trouble
 STUCK, REFUSED = "RolloutStuck", "FailedCreate"
 """The condition, and its reason, that tell that a pod could not be created."""
 
-Slots = Sequence[tuple[int, Obj | None]]
-
 
 def explained(
     spec: Spec,
-    slots: Slots,
+    slots: Sequence[tuple[int, Obj | None]],
     found: Sequence[Trouble | None],
     strangers: Collection[str],
     claims: Mapping[str, Obj],

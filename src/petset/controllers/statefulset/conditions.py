@@ -78,8 +78,7 @@ def ending(spec: Spec, pods: Sequence[Obj], now: float) -> tuple[Obj, ...]:
     gone = next(filter(meta.is_deleting, pods), None)
     message = f"pods left to be stopped, last ordinal first: {len(pods)}"
     if gone is not None and (seen := trouble.of_pod(gone)) is not None:
-        late = trouble.is_late(seen, spec.options.deadline_s, now)
-        message = f"{message}; {trouble.overdue(seen).message if late else seen.message}"
+        message = f"{message}; {trouble.words_of(seen, spec.options.deadline_s, now)}"
     before = stored(spec)
     kept = (c for c in before if c.get("type") != PROGRESSING)
     return (*kept, _timed(_condition(PROGRESSING, "True", ENDING, message), before, now))
@@ -145,8 +144,8 @@ def _available(world: World, goal: Goal, first: Trouble | None) -> Obj:
         return _condition(AVAILABLE, "True", "AllReplicasAvailable", message)
     message = f"{goal.available} of {replicas} replicas are available"
     if first is not None:
-        late = trouble.is_late(first, world.spec.options.deadline_s, world.now)
-        message = f"{message}: {trouble.overdue(first).message if late else first.message}"
+        why = trouble.words_of(first, world.spec.options.deadline_s, world.now)
+        message = f"{message}: {why}"
     return _condition(AVAILABLE, "False", "ReplicasUnavailable", message)
 
 

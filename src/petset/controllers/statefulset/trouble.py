@@ -82,6 +82,11 @@ def is_late(trouble: Trouble, deadline_s: float, now: float) -> bool:
     return at is not None and at <= now
 
 
+def words_of(trouble: Trouble, deadline_s: float, now: float) -> str:
+    """Its message, in all its words once it takes too long."""
+    return overdue(trouble).message if is_late(trouble, deadline_s, now) else trouble.message
+
+
 def next_look(troubles: Iterable[Trouble], deadline_s: float, now: float) -> float | None:
     """Seconds until the first of them takes too long; None when none is waited for."""
     times = (_limit(trouble, deadline_s) for trouble in troubles)
