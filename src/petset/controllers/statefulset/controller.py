@@ -239,9 +239,7 @@ class StatefulSets(Controller[Observed]):
 
     def _sets_of_claim(self, claim: Obj) -> Iterable[str]:
         for found in self._sets.list(meta.namespace_of(claim)):
-            templates = (found.get("spec") or {}).get("volumeClaimTemplates") or ()
-            prefixes = tuple(f"{meta.name_of(t)}-{meta.name_of(found)}-" for t in templates)
-            if prefixes and meta.name_of(claim).startswith(prefixes):
+            if storage.is_of(read(found), meta.name_of(claim)):
                 yield meta.key_of(found)
 
 
