@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from petset.api.meta import Obj, version_of
+from petset.node import status
 from petset.node.seen import Verdict
 
 FILE = "pod.json"
@@ -48,7 +49,7 @@ def end_of(pod: Obj) -> Verdict | None:
     Such a phase is final (kubelet ends what still runs of the pod).
     """
     told = pod.get("status") or {}
-    if told.get("phase") not in ("Succeeded", "Failed"):
+    if told.get("phase") not in status.ENDED:
         return None
     return Verdict(told.get("reason") or "", told.get("message") or "")
 

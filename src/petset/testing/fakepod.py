@@ -11,6 +11,7 @@ from petset.api.meta import MutableObj, Obj
 from petset.base.clock import Clock
 from petset.client.client import Client
 from petset.client.transport import TransportError
+from petset.reconcile import podtemplate
 
 RETRY_S = 0.5
 _ENDED = {"terminated": {"exitCode": 137, "reason": "Error"}}
@@ -172,8 +173,8 @@ class Life:
     @property
     def _told_end(self) -> str:
         """The phase that the API tells of, if it is a last one."""
-        phase = ((self.host.current(self.pod) or {}).get("status") or {}).get("phase") or ""
-        return phase if phase in ("Succeeded", "Failed") else ""
+        current = self.host.current(self.pod) or {}
+        return podtemplate.phase_of(current) if podtemplate.is_finished(current) else ""
 
     async def run(self) -> None:
         """From the start, or from where another agent left it, to the end."""
