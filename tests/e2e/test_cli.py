@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import subprocess
 import time
@@ -13,6 +14,7 @@ import orjson
 import pytest
 
 from tests.e2e.cli_box import PETSET, Box, box, listening
+from tests.e2e.conftest import eventually
 
 
 @pytest.fixture
@@ -367,6 +369,18 @@ def test_interrupted_up_leaves_nothing(one: Box) -> None:
         if "is ready" in out:
             one.run("down", "--delete-data")
         new_cluster_is_gone(one)
+
+
+def test_up_interrupted_while_it_tries_a_container_leaves_nothing(one: Box, tmp_path: Path) -> None:
+    tried = tmp_path / "tried"
+    real = shutil.which("crun")
+    crun = f'{real} "$@" && touch {tried} && exec sleep 60'
+    one.env["PATH"] = programs(tmp_path, crun=crun)
+    begun = one.start("up")
+    eventually(tried.exists, "a container was tried")
+    begun.terminate()
+    begun.communicate(timeout=60)
+    new_cluster_is_gone(one)
 
 
 def test_down_can_be_repeated_until_the_data_is_deleted(one: Box) -> None:

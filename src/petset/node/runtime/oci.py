@@ -113,9 +113,11 @@ class OciRuntime:
         keeper = shutil.which("conmon")
         if keeper is None:
             raise RuntimeFailedError("conmon is not installed; install the package conmon")
-        self._found = await probe.find(config.run_dir, config.cgroup)
-        self._machine = await asyncio.to_thread(probe.machine, self._found, config.cgroup)
-        teardown.note_cgroup(config.run_dir, config.state_dir, self._machine.cgroup_parent)
+        # Noted first: the probe makes the group already, and may be cut short.
+        parent = "" if cgroup.mode() == "none" else config.cgroup
+        teardown.note_cgroup(config.run_dir, config.state_dir, parent)
+        self._found = await probe.find(config.run_dir, parent)
+        self._machine = await asyncio.to_thread(probe.machine, self._found, parent)
         state = config.run_dir / "state"
         self._program = program.Program(self._found, state)
         self._conmon = conmon.Conmon(keeper, self._found.program, state, config.run_dir / "s")

@@ -30,6 +30,9 @@ _CAPABILITIES = (
 CAPABILITIES = _CAPABILITIES.split()
 """Names by number."""
 
+_SYSTEM = "/usr/bin:/bin"
+"""Where programs are that the container sees too; a user's PATH may begin elsewhere."""
+
 SHELL_WRAPPER = """#!/bin/sh
 exec unshare --mount --propagation private /bin/sh -c \
 'umount {unified} && exec "$@"' x {runtime} "$@"
@@ -105,7 +108,11 @@ def device_nodes() -> tuple[Mapping[str, Any], ...]:
 
 
 async def find(run_dir: Path, cgroup_parent: str) -> Found:
-    """The first runtime that works. Raises RuntimeFailedError with every attempt's own words."""
+    """The first runtime that works. Raises RuntimeFailedError with every attempt's own words.
+
+    Args:
+        cgroup_parent: the control group to try it in; "" where there are none.
+    """
     mode = cgroup.mode()
     attempts: list[str] = []
     for name in CANDIDATES:
@@ -114,7 +121,7 @@ async def find(run_dir: Path, cgroup_parent: str) -> Found:
             attempts.append(f"{name}: not installed")
             continue
         for program in _programs(path, mode, run_dir):
-            error = await _try(program, run_dir, cgroup_parent if mode != "none" else "")
+            error = await _try(program, run_dir, cgroup_parent)
             if not error:
                 return Found(name, await _version(path), program, mode, path)
             attempts.append(f"{Path(program).name}: {error}")
@@ -200,7 +207,7 @@ def _config(root: Path, cgroup_parent: str) -> dict[str, Any]:
         "ociVersion": "1.0.2",
         "root": {"path": str(root)},
         "process": {
-            "args": [shutil.which("true") or "/bin/true"],
+            "args": [shutil.which("true", path=_SYSTEM) or shutil.which("true") or "/bin/true"],
             "env": ["PATH=/usr/bin:/bin"],
             "cwd": "/",
             "user": {"uid": 0, "gid": 0},
@@ -220,7 +227,7 @@ def machine(found: Found, cgroup_parent: str) -> spec.Machine:
         architecture=platform.machine(),
         capabilities=own_capabilities(),
         seccomp=seccomp_profile(),
-        cgroup_parent="" if found.cgroups == "none" else cgroup_parent,
+        cgroup_parent=cgroup_parent,
         cgroup_mount=found.cgroups == "v2",
         devices=device_nodes(),
     )

@@ -138,12 +138,13 @@ def _cgroup(run_dir: Path, state_dir: Path) -> str:
 
 
 def _strays(run_dir: Path) -> list[tuple[int, int]]:
-    """The conmons of this node and their children, by the process table: records may be lost.
+    """The conmons and OCI programs of this node and their children, by the process table.
 
-    A conmon is known by its socket directory, which lies in the node's run directory.
+    Records may be lost, or not made yet. These programs are known by their arguments: sockets and
+    state lie in the node's run directory.
     """
     parents: dict[int, int] = {}
-    conmons: set[int] = set()
+    keepers: set[int] = set()
     mark = f"{run_dir}/"
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -154,10 +155,11 @@ def _strays(run_dir: Path) -> list[tuple[int, int]]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         parents[int(entry.name)] = int(fields[1])
-        if Path(words[0]).name == "conmon" and any(w.startswith(mark) for w in words):
-            conmons.add(int(entry.name))
-    found = [pid for pid, parent in parents.items() if pid in conmons or parent in conmons]
-    return [(pid, kernel.start_ticks(pid)) for pid in sorted(found, key=lambda p: p not in conmons)]
+        is_keeper = Path(words[0]).name == "conmon" or "--root" in words
+        if is_keeper and any(w.startswith(mark) for w in words):
+            keepers.add(int(entry.name))
+    found = [pid for pid, parent in parents.items() if pid in keepers or parent in keepers]
+    return [(pid, kernel.start_ticks(pid)) for pid in sorted(found, key=lambda p: p not in keepers)]
 
 
 def _kill_agent(run_dir: Path) -> None:
