@@ -15,6 +15,11 @@ TABLE = "ip petset"
 MARK = "0x4000"
 """Bit of the packet mark: the source has to be masqueraded."""
 
+GONE = "meta l4proto tcp fib daddr type unicast fib daddr oif missing reject with tcp reset"
+"""To addresses of pods that are gone no route leads. That alone makes new connections fail at once;
+one that is open would go on sending for minutes, because TCP takes such news for passing (RFC 1122,
+4.2.3.9)."""
+
 CLIENTS = "{ type ipv4_addr; size 65536; flags dynamic,timeout; }"
 """The clients that stick to an endpoint, forgotten after the Service's timeout."""
 
@@ -33,7 +38,7 @@ endpoint at all, and dropped where there are some, but not for them. `self` pair
 with itself, for hairpin connections."""
 
 
-_HOOKS = ("pre", "out", "post", "refuse_in", "refuse_forward", "refuse_out")
+_HOOKS = ("pre", "out", "post", "gone", "refuse_in", "refuse_forward", "refuse_out")
 _UNKNOWN = "?"
 
 
@@ -276,6 +281,7 @@ def _hooks() -> list[str]:
                 "    ct status dnat ip saddr 127.0.0.0/8 masquerade",
             ],
         ),
+        *_hook("gone", "filter hook prerouting priority 0", [GONE]),
         *_hook("refuse_in", "filter hook input priority 0", refuse),
         *_hook("refuse_forward", "filter hook forward priority 0", refuse),
         *_hook("refuse_out", "filter hook output priority 0", refuse),

@@ -1,5 +1,6 @@
 """The rules in a real kernel: a node's namespace with two pods, and connections between them."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -44,6 +45,30 @@ print("up", flush=True)
 while True:
     data, address = server.recvfrom(100)
     server.sendto(sys.argv[1].encode(), address)
+"""
+
+HOLD = """
+import socket, sys
+server = socket.create_server((sys.argv[1], 8080))
+print("up", flush=True)
+held = []
+while True:
+    held.append(server.accept()[0])
+    held[-1].sendall(b"x")
+"""
+
+TALK = """
+import socket, sys
+peer = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=10)
+print("open" if peer.recv(1) == b"x" else "closed", flush=True)
+sys.stdin.readline()
+try:
+    peer.sendall(b"x")
+    print("answered" if peer.recv(1) else "closed", flush=True)
+except ConnectionResetError:
+    print("reset", flush=True)
+except TimeoutError:
+    print("nothing", flush=True)
 """
 
 ASK_UDP = """
@@ -144,21 +169,24 @@ class Net:
         return namespace.within(Path("/run/netns", self.node), conntrack.connect)
 
 
-class UdpAsker:
-    """A client that sends from one port again and again."""
+class Asker:
+    """A client that goes on with what it has open whenever it is told to."""
 
-    def __init__(self, netns: str, address: str) -> None:
-        command = ["ip", "netns", "exec", netns, sys.executable, "-c", ASK_UDP, address]
+    def __init__(self, netns: str, program: str, *words: str) -> None:
+        command = ["ip", "netns", "exec", netns, sys.executable, "-c", program, *words]
         self._child = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
+    def read(self) -> str:
+        assert self._child.stdout is not None
+        return self._child.stdout.readline().strip()
+
     def ask(self) -> str:
         assert self._child.stdin is not None
-        assert self._child.stdout is not None
         self._child.stdin.write("\n")
         self._child.stdin.flush()
-        return self._child.stdout.readline().strip()
+        return self.read()
 
     def __enter__(self) -> Self:
         return self
@@ -213,6 +241,21 @@ def test_a_service_without_endpoints_refuses_at_once(net: Net) -> None:
     assert net.ask(net.pods[0], "10.96.0.20") == "refused"
     assert net.ask(net.node, "10.96.0.20") == "refused"
     assert net.ask(net.pods[0], "10.9.0.1", 30080) == "refused"
+
+
+def test_open_connections_to_a_pod_that_is_gone_are_reset(net: Net) -> None:
+    net.apply(whole(pieces(wanted("10.9.1.2"))))
+    one, other = net.pods
+    net.servers[1].kill()
+    net.servers[1].wait()
+    net.serve(other, "10.9.1.2", HOLD)
+    places = ("10.9.1.2", "8080"), ("10.96.0.20", "80")
+    with contextlib.ExitStack() as stack:
+        talks = [stack.enter_context(Asker(one, TALK, *place)) for place in places]
+        assert [talk.read() for talk in talks] == ["open", "open"]
+        run("ip", "-n", net.node, "route", "add", "unreachable", "10.9.0.0/16")
+        run("ip", "-n", net.node, "link", "del", "v1")
+        assert [talk.ask() for talk in talks] == ["reset", "reset"]
 
 
 def test_clients_stick_to_their_endpoint_also_over_a_change(net: Net) -> None:
@@ -323,7 +366,7 @@ async def test_a_flow_of_udp_leaves_an_endpoint_that_is_gone(net: Net) -> None:
     forget = conntrack.forget_in(net.conntrack)
     for pod, address in zip(net.pods, ("10.9.0.2", "10.9.1.2"), strict=True):
         net.serve(pod, address, SERVE_UDP)
-    with UdpAsker(net.pods[0], "10.96.0.20") as asker:
+    with Asker(net.pods[0], ASK_UDP, "10.96.0.20") as asker:
         for rules, heard in (
             (udp("10.9.0.2"), "10.9.0.2"),
             (udp("10.9.1.2"), "10.9.1.2"),

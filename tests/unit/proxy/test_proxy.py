@@ -79,7 +79,7 @@ async def test_after_a_failure_the_whole_table_is_applied() -> None:
 
 
 async def test_what_an_earlier_agent_left_is_tried_once_and_then_replaced() -> None:
-    hooks = ("pre", "out", "post", "refuse_in", "refuse_forward", "refuse_out")
+    hooks = ("pre", "out", "post", "gone", "refuse_in", "refuse_forward", "refuse_out")
     objects: list[Any] = [{"chain": {"name": name, "hook": "input"}} for name in hooks]
     objects += [{"set": {"name": name}} for name in (*COLLECTIONS, "aff/old", "aff/kept")]
     objects += [{"chain": {"name": "svc/old"}}]
