@@ -17,6 +17,7 @@ from tests.e2e import tutorial
 from tests.e2e.conftest import ROOT, Cluster, eventually, kubectl_path
 
 EXAMPLES = ROOT / "examples"
+FILLED = 200_000
 TUTORIALS = [r for r in sorted(EXAMPLES.glob("*/README.md")) if list(tutorial.steps(r))]
 
 
@@ -32,6 +33,8 @@ class Database:
     """Writes $i through the primary's name; succeeds only when the write is acknowledged."""
     read: str
     """Prints every number that this member has."""
+    fill: str
+    """Run on the primary: writes many numbers, so that it takes a while to apply them."""
     forget: str = ""
     """Run on the primary: throws away the log that replicas follow."""
 
@@ -46,6 +49,7 @@ REDIS = Database(
     prepare="redis-cli PING",
     write="redis-cli -h redis-0.redis SADD numbers $i | grep -qx '[01]'",
     read="redis-cli SMEMBERS numbers",
+    fill=f"(echo SADD numbers; seq {FILLED}) | tr '\\n' ' ' | redis-cli",
 )
 POSTGRES = Database(
     "postgres",
@@ -54,6 +58,7 @@ POSTGRES = Database(
     write="PGPASSWORD=$POSTGRES_PASSWORD PGCONNECT_TIMEOUT=2 psql -h postgres-0.postgres "
     '-U postgres app -qc "INSERT INTO numbers VALUES ($i) ON CONFLICT DO NOTHING"',
     read="psql app -Atc 'SELECT n FROM numbers'",
+    fill=f"psql app -c 'INSERT INTO numbers SELECT generate_series(1, {FILLED})'",
     forget="psql -c 'ALTER SYSTEM SET wal_keep_size = 0' -c 'SELECT pg_reload_conf()'; "
     "for i in 1 2 3 4; do psql -c 'CREATE TABLE t ()' -c 'DROP TABLE t' "
     "-c 'SELECT pg_switch_wal()' -c 'CHECKPOINT'; done",
@@ -65,6 +70,7 @@ MARIADB = Database(
     write="mariadb -h mariadb-0.mariadb -uapp --connect-timeout=2 app "
     '-e "INSERT IGNORE INTO numbers VALUES ($i)"',
     read="mariadb -uapp app -Ne 'SELECT n FROM numbers'",
+    fill=f"mariadb -uapp app -e 'INSERT INTO numbers SELECT seq FROM seq_1_to_{FILLED}'",
     forget="export MYSQL_PWD=$MARIADB_ROOT_PASSWORD; mariadb -uroot -e 'FLUSH BINARY LOGS'; "
     "last=$(mariadb -uroot -Ne 'SHOW BINARY LOGS' | tail -n 1 | cut -f 1); "
     "until [ $(mariadb -uroot -Ne 'SHOW BINARY LOGS' | wc -l) = 1 ]; do "
@@ -104,6 +110,22 @@ def test_killed_members_lose_nothing_and_take_up_replication(
         assert restarts == {members[0]: 1, members[1]: 0, members[2]: 1}
 
 
+@each
+def test_members_that_were_away_are_ready_only_with_all_that_was_written(
+    cluster: Cluster, database: Database
+) -> None:
+    with started(cluster, database) as members:
+        sh(cluster, members[0], database.prepare)
+        cluster.kubectl("scale", f"sts/{database.name}", "--replicas=1")
+        eventually(lambda: list(cluster.pods(database.name)) == members[:1], "they are away", 60)
+        sh(cluster, members[0], database.fill)
+        cluster.kubectl("scale", f"sts/{database.name}", "--replicas=3")
+        for member in members[1:]:
+            eventually(partial(is_ready, cluster, database, member), f"{member} Ready", 90)
+            numbers = sh(cluster, member, database.read).split()
+            assert len(numbers) == FILLED, f"{member} has {len(numbers)} of {FILLED}"
+
+
 @pytest.mark.parametrize("database", [POSTGRES, MARIADB], ids=lambda d: d.name)
 def test_replicas_that_were_away_for_too_long_clone_anew(
     cluster: Cluster, database: Database
@@ -135,6 +157,10 @@ def started(cluster: Cluster, database: Database) -> Iterator[list[str]]:
     finally:
         cluster.kubectl("delete", "-f", str(database.manifest))
         cluster.kubectl("delete", "pvc", "-l", f"app={name}")
+
+
+def is_ready(cluster: Cluster, database: Database, member: str) -> bool:
+    return member in cluster.ready(database.name)
 
 
 def has_all(read: Callable[[], str], wanted: set[str]) -> bool:
