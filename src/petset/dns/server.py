@@ -1,7 +1,6 @@
-"""The name server of a node: UDP and TCP, answers from the watch caches, forwards the rest.
+"""The name server of a node: UDP and TCP, answers from what it knows, forwards the rest.
 
 Invariant: names below the zone are never forwarded.
-Invariant: a cached answer is as new as the index: every change of the index drops them all.
 """
 
 import asyncio
@@ -11,43 +10,23 @@ import socket
 import struct
 from typing import Any
 
-from petset.api import meta
-from petset.api.meta import Obj
 from petset.base.ids import Ids
-from petset.client.cache import Cache
 from petset.client.reflector import Informers
 from petset.dns import wire
-from petset.dns.answer import Reply, answer
 from petset.dns.forward import Forwarder, Upstreams
-from petset.dns.index import Index, service_of
-from petset.dns.wire import Query, Record, Sections
+from petset.dns.index import Index
+from petset.dns.local import LocalAnswers, payload_of
+from petset.dns.wire import Record, Sections
 
 BATCH = 64
-CACHE_MAX = 4096
-ROTATIONS_MAX = 8
 FORWARDS_MAX = 512
 TCP_MAX = 128
 TCP_IDLE_S = 10.0
-CHAIN_MAX = 8
 RECEIVE_BUFFER = 1 << 20
-SLICES = "endpointslices.discovery.k8s.io"
 
 Peer = tuple[Any, ...]
 
 _log = logging.getLogger(__name__)
-
-
-class _Rotation:
-    """Encodings of one answer, its addresses in different orders, handed out in turn."""
-
-    def __init__(self, encoded: list[bytes]) -> None:
-        self._encoded = encoded
-        self._next = 0
-
-    def take(self) -> bytes:
-        """The next one, without the query's id."""
-        self._next = (self._next + 1) % len(self._encoded)
-        return self._encoded[self._next]
 
 
 class DnsServer:
@@ -74,11 +53,7 @@ class DnsServer:
         self._tcp = tcp
         self._rng = ids.rng
         self._forwarder = Forwarder(upstreams, ids.rng)
-        self._index = index
-        self._services = informers.cache("services")
-        self._slices = informers.cache(SLICES)
-        self._slices.add_index("dns-service", lambda part: ["/".join(service_of(part))])
-        self._answers: dict[bytes, _Rotation] = {}
+        self._known = LocalAnswers(informers, index)
         self._forwards = 0
         self._writers: set[asyncio.StreamWriter] = set()
         self._group: asyncio.TaskGroup | None = None
@@ -86,12 +61,11 @@ class DnsServer:
     @property
     def ready(self) -> bool:
         """Whether the records of the cluster are known."""
-        return self._services.synced and self._slices.synced
+        return self._known.ready
 
     async def run(self) -> None:
         """Serve until cancelled. Names of the zone fail (SERVFAIL) until the caches are synced."""
-        self._services.add_handler(self._on_service)
-        self._slices.add_handler(self._on_slice)
+        self._known.follow()
         self._udp.setblocking(False)
         self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self._tcp.setblocking(False)
@@ -109,21 +83,9 @@ class DnsServer:
             for writer in list(self._writers):
                 writer.close()
 
-    def _on_service(self, old: Obj | None, new: Obj | None) -> None:
-        obj = new or old or {}
-        self._refresh((meta.namespace_of(obj), meta.name_of(obj)))
-
-    def _on_slice(self, old: Obj | None, new: Obj | None) -> None:
-        for key in {service_of(part) for part in (old, new) if part is not None}:
-            self._refresh(key)
-
-    def _refresh(self, key: tuple[str, str]) -> None:
-        slices = self._slices.by_index("dns-service", "/".join(key))
-        if self._index.update(key, _get(self._services, key), slices):
-            self._answers.clear()
-
     def _drain(self) -> None:
         """Answer what has come, up to a batch; the loop calls again when there is more."""
+        cached_answers = self._known.cached
         for _ in range(BATCH):
             try:
                 data, peer = self._udp.recvfrom(65535)
@@ -134,7 +96,7 @@ class DnsServer:
                 return
             if len(data) < 12 or data[2] & 0x80:
                 continue
-            if (cached := self._answers.get(data[2:])) is not None:
+            if (cached := cached_answers.get(data[2:])) is not None:
                 self._send(data[:2] + cached.take(), peer)
             else:
                 self._miss(data, peer)
@@ -144,7 +106,7 @@ class DnsServer:
             self._udp.sendto(reply, peer)
 
     def _miss(self, data: bytes, peer: Peer) -> None:
-        reply = self._local(data, udp=True)
+        reply = self._known.reply(data, udp=True)
         if reply is not None:
             self._send(reply, peer)
         elif self._group is None or self._forwards >= FORWARDS_MAX:
@@ -155,67 +117,17 @@ class DnsServer:
     async def _forward_udp(self, data: bytes, peer: Peer) -> None:
         self._send(await self._outside(data, tcp=False), peer)
 
-    def _local(self, data: bytes, *, udp: bool) -> bytes | None:
-        """The reply that needs nobody else; None when a resolver has to be asked."""
-        try:
-            query = wire.parse(data)
-        except wire.WireError:
-            return wire.error(data, wire.FORMERR)
-        limit = _limit(query) if udp else 65535
-        if (rcode := _refusal(query)) is not None:
-            return wire.encode(query, rcode, Sections(), limit=limit)
-        reply = self._resolve(query)
-        if reply is not None and not self.ready and query.name[-1:] != ("localhost",):
-            return wire.encode(query, wire.SERVFAIL, Sections(), limit=limit)
-        if reply is None or reply.chase:
-            return None
-        encoded = self._encode(query, reply, limit)
-        if udp:
-            if len(self._answers) >= CACHE_MAX:
-                self._answers.clear()
-            self._answers[data[2:]] = _Rotation([e[2:] for e in encoded])
-        return encoded[0]
-
-    def _resolve(self, query: Query) -> Reply | None:
-        """The reply with aliases inside the zone followed."""
-        name, records = query.name, list[Record]()
-        for _ in range(CHAIN_MAX):
-            reply = answer(self._index.zone, name, query.type)
-            if reply is None:
-                return Reply(wire.NOERROR, Sections(records), chase=name) if records else None
-            if not reply.chase:
-                answers = [*records, *reply.sections.answers]
-                rest = (reply.sections.authority, reply.sections.additional)
-                return Reply(reply.rcode, Sections(answers, *rest))
-            records += reply.sections.answers
-            name = reply.chase
-        return Reply(wire.SERVFAIL, Sections())
-
-    def _encode(self, query: Query, reply: Reply, limit: int) -> list[bytes]:
-        sections = reply.sections
-        records = list(sections.answers)
-        turns = 1
-        if query.type in (wire.A, wire.AAAA) and all(r.type == query.type for r in records):
-            turns = min(len(records), ROTATIONS_MAX) or 1
-        encoded = []
-        for turn in range(turns):
-            turned = Sections(
-                records[turn:] + records[:turn], sections.authority, sections.additional
-            )
-            encoded.append(wire.encode(query, reply.rcode, turned, limit=limit))
-        return encoded
-
     async def _outside(self, data: bytes, *, tcp: bool) -> bytes:
         """The reply to a question that a resolver has to answer, whole or in part."""
         self._forwards += 1
         try:
             query = wire.parse(data)
-            reply = self._resolve(query)
+            reply = self._known.resolve(query)
             if reply is None:
                 found = await self._forwarder.ask(data, tcp=tcp)
                 return found or wire.encode(query, wire.SERVFAIL, Sections(), limit=wire.UDP_MIN)
             records = [*reply.sections.answers, *await self._chase(reply.chase, query.type)]
-            limit = 65535 if tcp else _limit(query)
+            limit = 65535 if tcp else payload_of(query)
             return wire.encode(query, wire.NOERROR, Sections(records), limit=limit)
         finally:
             self._forwards -= 1
@@ -252,26 +164,9 @@ class DnsServer:
             data = await reader.readexactly(length)
         if len(data) < 12 or data[2] & 0x80:
             return False
-        reply = self._local(data, udp=False)
+        reply = self._known.reply(data, udp=False)
         if reply is None:
             reply = await self._outside(data, tcp=True)
         writer.write(struct.pack("!H", len(reply)) + reply)
         await writer.drain()
         return True
-
-
-def _get(cache: Cache, key: tuple[str, str]) -> Obj | None:
-    return cache.get(*key) if key[0] else None
-
-
-def _limit(query: Query) -> int:
-    return min(query.payload or wire.UDP_MIN, wire.UDP_MAX)
-
-
-def _refusal(query: Query) -> int | None:
-    """Why a query is not answered at all, by its code."""
-    if query.opcode != 0:
-        return wire.NOTIMP
-    if query.version != 0:
-        return wire.BADVERS
-    return None if query.cls in (wire.IN, wire.ANY) else wire.REFUSED

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from petset.dns.server import SLICES
+from petset.dns.local import SLICES
 from tests.unit.dns.objects import endpoint, endpoint_slice, index_of, service
 from tests.unit.dns.test_answer import ask, data
 from tests.unit.dns.test_server import serving

@@ -12,7 +12,7 @@ from dnslib import EDNS0, DNSRecord
 
 from petset.dns import forward, server
 from petset.dns.forward import Upstream
-from petset.dns.server import SLICES
+from petset.dns.local import SLICES
 from tests.unit.dns.objects import service
 from tests.unit.dns.test_server import NAME, NGINX, nginx_slice, resolver, serving
 

@@ -16,7 +16,8 @@ from petset.client.local import Local
 from petset.client.reflector import Informers
 from petset.dns.forward import ResolvConf, Upstream, parse_resolv_conf
 from petset.dns.index import Index
-from petset.dns.server import SLICES, DnsServer
+from petset.dns.local import SLICES
+from petset.dns.server import DnsServer
 from tests.unit.dns.objects import endpoint, endpoint_slice, service
 
 
