@@ -34,7 +34,7 @@ from petset.node.images import collect
 from petset.node.images.service import ImageService
 from petset.node.network import namespace
 from petset.node.network.host import ClusterNetwork
-from petset.node.network.node import NodeNetwork, all_pods
+from petset.node.network.node import NodeNetwork
 from petset.node.runtime.base import RuntimeFailedError
 from petset.proxy import conntrack
 from petset.proxy.proxy import Proxy, nft_in, table_in
@@ -180,7 +180,7 @@ def _proxy(informers: Informers, node: str, network: NodeNetwork) -> Proxy:
         informers,
         node,
         nft_in(netns),
-        pods=all_pods(network.pod_cidr),
+        pods=network.pod_cidr,
         forget=conntrack.forget_in(lambda: namespace.within(netns, conntrack.connect)),
         read=table_in(netns),
         listen=lambda port: namespace.bound_socket(netns, socket.SOCK_STREAM, ("", port)),

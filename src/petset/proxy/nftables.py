@@ -53,7 +53,7 @@ class Pieces:
 
 
 def pieces(rules: Iterable[PortRule], pods: str = "") -> Pieces:
-    """The table that does what `rules` say; `pods` is the network of the cluster's pods."""
+    """The table that does what `rules` say; `pods` is the network of the node's pods."""
     made = Pieces()
     every = list(rules)
     taken = {_place(rule, rule.cluster_ip) for rule in every}
@@ -85,7 +85,8 @@ def _add_outside(made: Pieces, rule: PortRule, pods: str, taken: set[str]) -> No
     Service's.
 
     Connections are masqueraded unless the source is to be kept; then only endpoints of this node
-    take them, but for those that begin in the cluster, which may go anywhere.
+    take them, but for those that begin on this node, which may go anywhere. Those of pods of other
+    nodes may not: an endpoint elsewhere would answer them past this node, untranslated.
     """
     port = [f"{rule.protocol} . {rule.node_port}"] if rule.node_port else []
     open_, guarded = _outside_places(rule, taken)

@@ -15,7 +15,14 @@ from petset.client.reflector import Informers
 from petset.proxy import nftables
 from petset.proxy.conntrack import Forget
 from petset.proxy.health import HealthChecks, Listen
-from petset.proxy.rules import Place, Target, datagram_places, health_checks, port_rules
+from petset.proxy.rules import (
+    Place,
+    PortRule,
+    Target,
+    datagram_places,
+    health_checks,
+    port_rules,
+)
 
 DEBOUNCE_S = 0.01
 RETRY_MIN_S = 0.1
@@ -83,12 +90,15 @@ class Proxy:
         informers: caches of Services and EndpointSlices; run by somebody else.
         node: name of the node, for traffic that has to stay on it.
         apply: carries out transactions (`nft_in(netns)`).
-        pods: network of the cluster's pods; "" when it is not known.
+        pods: network of the node's pods; "" when it is not known.
         forget: has the kernel forget UDP flows to endpoints that are gone
             (`conntrack.forget_in(connected)`).
         read: lists the table of an earlier agent (`table_in(netns)`), so that the clients
             remembered for session affinity stay so; None begins with an empty one.
         listen: opens the ports at which load balancers ask for endpoints; None: nothing does.
+
+    Attributes:
+        rules: what was applied last.
     """
 
     def __init__(  # noqa: PLR0913 (the seams of a node; all but the first three by name)
@@ -110,6 +120,7 @@ class Proxy:
         self._forget = forget
         self._read = read
         self._checks = None if listen is None else HealthChecks(listen)
+        self.rules: Sequence[PortRule] = ()
         self._flows: Mapping[Place, frozenset[Target]] = {}
         self._changed = asyncio.Event()
         self._applied: nftables.Pieces | None = None
@@ -151,6 +162,7 @@ class Proxy:
         rules = port_rules(services, slices, self._node)
         try:
             await self._apply_rules(nftables.pieces(rules, self._pods))
+            self.rules = rules
         finally:
             if self._checks is not None:
                 self._checks.healthy = self._applied is not None
