@@ -1,8 +1,10 @@
 """What the fault tests share: killing, watching, looking for what was left behind."""
 
+import contextlib
 import hashlib
 import io
 import json
+import os
 import random
 import shutil
 import signal
@@ -11,7 +13,6 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -133,16 +134,16 @@ def power_cut(cluster: Cluster) -> None:
     """What a power cut does to one cluster: kill all, unmount all, lose /run, network, cgroups."""
     for name in ["server", *agents(cluster)]:
         kill_process(cluster, name)
-    groups = [
-        group
-        for top in cgroup.directories(f"/petset/{cluster.name}")
-        for group in top.rglob("cgroup.procs")
-    ]
-    doomed = [int(line.split()[0]) for line in processes(cluster)]
-    doomed += [int(pid) for group in groups for pid in group.read_text().split()]
-    dead = [process.Process(pid, kernel.start_ticks(pid)) for pid in doomed]
-    process.send(dead, signal.SIGKILL)
-    assert not process.wait_gone(dead, 10)
+
+    def dead() -> bool:
+        """Again and again: what the agents had begun may start a container just now."""
+        cgroup.kill(f"/petset/{cluster.name}")
+        doomed = [int(line.split()[0]) for line in processes(cluster)]
+        found = [process.Process(pid, kernel.start_ticks(pid)) for pid in doomed]
+        process.send(found, signal.SIGKILL)
+        return not found and not cgroup_processes(cluster)
+
+    eventually(dead, "all of the cluster dead")
     for root in (cluster.where.run, cluster.where.state):
         for point in kernel.mounts_below(root):
             kernel.unmount(point)
@@ -154,6 +155,16 @@ def power_cut(cluster: Cluster) -> None:
     # The kernel's boot id is new after a boot; here the old one is made unlike it instead.
     for noted in cluster.where.state.glob("nodes/*/pods/*/volumes.json"):
         noted.write_text(noted.read_text().replace(kernel.boot_id(), "an-earlier-boot"))
+
+
+def cgroup_processes(cluster: Cluster) -> list[str]:
+    """Pids in any of the cluster's control groups."""
+    found: list[str] = []
+    for top in cgroup.directories(f"/petset/{cluster.name}"):
+        for folder, _, _ in os.walk(top):
+            with contextlib.suppress(OSError):  # it was removed just now
+                found += Path(folder, "cgroup.procs").read_text().split()
+    return found
 
 
 def container_status(pod: Any, name: str = "c") -> Any:
@@ -192,7 +203,7 @@ class Watched:
     seen: dict[str, list[str]]
 
 
-@contextmanager
+@contextlib.contextmanager
 def observed(cluster: Cluster) -> Iterator[Watched]:
     """Have every pod watched meanwhile; afterwards none may have run twice at once."""
     top = next(h for h in cgroup.hierarchies() if h.name in ("pids", "cgroup"))
@@ -244,8 +255,7 @@ def traces(cluster: Cluster) -> dict[str, list[str]]:
         str(p)
         for node in node_names(cluster)
         for top in cgroup.directories(f"/petset/{cluster.name}/{node}")
-        for p in top.iterdir()
-        if p.is_dir()
+        for p in top.glob("*/")
     ]
     found["links"] = [link for node in node_names(cluster) for link in pod_links(cluster, node)]
     found["fences"] = [str(file) for file in where.volumes.glob(".*.petset-use")]
@@ -351,6 +361,27 @@ def restarts(cluster: Cluster, name: str) -> int:
 def lives(record: Any) -> bool:
     """Whether the main process of a recorded container lives."""
     return kernel.is_alive(record["pid"], record["ticks"])
+
+
+def noted(cluster: Cluster, pod: str, count: int) -> list[str]:
+    """The lines in a member's volume, as soon as there are `count`: it is Ready before it writes.
+
+    More than that are a failure.
+    """
+
+    def lines() -> list[str]:
+        found = cluster.kubectl("exec", pod, "--", "cat", "/data/log").strip().splitlines()
+        return found if len(found) >= count else []
+
+    found: list[str] = within(30, lines, f"{count} lines of {pod}")
+    assert len(found) == count, found
+    return found
+
+
+def reasons(cluster: Cluster, name: str) -> set[str]:
+    """The reasons of the events about an object; a node tells them a moment later."""
+    listed = cluster.json("get", "events", "--field-selector", f"involvedObject.name={name}")
+    return {event["reason"] for event in listed["items"]}
 
 
 def touch_in(record: Any, path: str) -> None:

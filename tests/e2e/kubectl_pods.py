@@ -187,6 +187,8 @@ def drain(p: Player) -> None:
     done = p.run("drain", node, "--pod-selector=app=web", "--timeout=60s")
     done.says(rf"(?s)evicting pod default/web-1.*node/{node} drained")
     p.run("uncordon", node).says("uncordoned")
+    ready = ["wait", "--for=condition=Ready", "pod/web-0", "pod/web-1", "--timeout=60s"]
+    eventually(lambda: p.run(*ready, code=None).code == 0, "both members again")
     p.run("rollout", "status", "sts/web", ROLLED)
 
 
@@ -196,7 +198,7 @@ def drain_budget(p: Player) -> None:
     p.run("create", "pdb", "all", "--selector=app=web", "--min-available=2")
     path = ["get", "pdb", "all", "-o", "jsonpath={.status.observedGeneration}"]
     try:
-        eventually(lambda: p.run(*path).out == "1", "the budget is counted", 10)
+        eventually(lambda: p.run(*path).out == "1", "the budget is counted")
         done = p.run("drain", node, "--pod-selector=app=web", "--timeout=2s", code=1)
         done.says("Cannot evict pod as it would violate the pod's disruption budget")
     finally:

@@ -1,5 +1,6 @@
 """Commands that change and delete; none of them needs a pod."""
 
+from tests.e2e.conftest import eventually
 from tests.e2e.kubectl_create import CM, editor
 from tests.e2e.kubectl_player import Player, Walk
 
@@ -377,6 +378,11 @@ def cascades(p: Player) -> None:
     p.run("delete", "sts", "idle", "--cascade=orphan").says("deleted")
     p.run(*words).says("controllerrevision")
     p.run("apply", "-f", "short.yaml")
+    owners = ["get", "controllerrevisions", "-l", "app=idle"]
+    owners += ["-o", "jsonpath={range .items[*]}{.metadata.ownerReferences[*].name},{end}"]
+    eventually(
+        lambda: set(p.run(*owners).out.rstrip(",").split(",")) == {"idle"}, "all adopted again"
+    )
     p.run("delete", "sts", "idle", "--cascade=foreground").says("deleted")
     p.run("get", "controllerrevisions", "-l", "app=idle", "-o", "name").says(r"\A\Z")
 

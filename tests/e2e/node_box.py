@@ -211,6 +211,12 @@ class Box:
             (e["reason"], e["message"]) for e in listed.items if e["involvedObject"]["name"] == name
         ]
 
+    async def told(self, name: str, reason: str) -> None:
+        """Wait for an event: it is written a moment after what it tells of."""
+        async with asyncio.timeout(LIMIT_S):
+            while reason not in [told for told, _ in await self.events(name)]:
+                await asyncio.sleep(0.01)
+
     def log_of(self, agent: Agent, name: str) -> str:
         pod = agent.pod("default", name)
         return self.log(pod) if pod else ""

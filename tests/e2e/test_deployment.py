@@ -17,7 +17,6 @@ kind: Deployment
 metadata: {name: web}
 spec:
   replicas: 4
-  progressDeadlineSeconds: 5
   selector: {matchLabels: {app: web}}
   template:
     metadata: {labels: {app: web}}
@@ -43,6 +42,12 @@ spec:
 """
 
 
+def give_up_after(cluster: Cluster, seconds: int) -> None:
+    """Set how long a roll-out may make no progress."""
+    change = f'{{"spec":{{"progressDeadlineSeconds":{seconds}}}}}'
+    cluster.kubectl("patch", "deploy/web", "-p", change)
+
+
 @pytest.mark.parametrize("text", TEXTS, ids=lambda path: str(path.parent.name))
 def test_what_is_written_is_what_happens(cluster: Cluster, text: Path) -> None:
     player = Player(cluster)
@@ -57,6 +62,7 @@ def test_an_image_that_is_not_there_stops_a_roll_out_which_is_then_undone(cluste
     cluster.kubectl("rollout", "status", "deploy/web", "--timeout=60s")
     cluster.kubectl("wait", "--for=condition=Ready", "pod/visitor", "--timeout=60s")
     before = set(cluster.ready("web"))
+    give_up_after(cluster, 5)
     cluster.kubectl("set", "image", "deploy/web", "nginx=nginx:broken")
     failed = cluster.kubectl("rollout", "status", "deploy/web", "--timeout=60s", check=False)
     assert "exceeded its progress deadline" in failed
@@ -65,6 +71,7 @@ def test_an_image_that_is_not_there_stops_a_roll_out_which_is_then_undone(cluste
     assert len(kept) == 3
     page = cluster.kubectl("exec", "visitor", "--", "wget", "-qO-", "http://web/")
     assert "nginx" in page
+    give_up_after(cluster, 600)
     cluster.kubectl("rollout", "undo", "deploy/web")
     cluster.kubectl("rollout", "status", "deploy/web", "--timeout=60s")
     eventually(lambda: len(cluster.pods("web")) == 4, "the pods without image gone")

@@ -57,7 +57,7 @@ def test_agents_killed_at_any_phase_of_a_start_leave_nothing(cluster: Cluster) -
 
 
 def test_running_members_keep_their_containers_and_stay_ready(cluster: Cluster) -> None:
-    probe = {"exec": {"command": ["true"]}, "periodSeconds": 1}
+    probe = {"exec": {"command": ["true"]}, "periodSeconds": 1, "timeoutSeconds": 20}
     manifest = faults.member_set(readinessProbe=probe, livenessProbe=probe)
     cluster.kubectl("apply", "-f", "-", stdin=manifest)
     faults.expect_ready(cluster, "db", MEMBERS)
@@ -98,16 +98,17 @@ def test_agents_killed_during_scaling_and_a_roll(cluster: Cluster) -> None:
 
 def test_a_failing_probe_restarts_the_container_across_an_agent_killed(cluster: Cluster) -> None:
     probe = {
-        "exec": {"command": ["test", "-e", "/well"]},
+        "exec": {"command": ["test", "!", "-e", "/ill"]},
         "periodSeconds": 1,
+        "timeoutSeconds": 20,
         "failureThreshold": 1,
     }
-    script = "touch /well; trap 'exit 0' TERM; sleep 9999 & wait"
+    script = "trap 'exit 0' TERM; sleep 9999 & wait"
     manifest = faults.pod_json("probed", script, container={"livenessProbe": probe})
     cluster.kubectl("apply", "-f", "-", stdin=manifest)
     faults.expect_ready(cluster, "probed", ["probed"])
     with faults.observed(cluster):
-        cluster.kubectl("exec", "probed", "--", "rm", "/well")
+        cluster.kubectl("exec", "probed", "--", "touch", "/ill")
         kill_agents(cluster, 0.9)
         faults.up(cluster)
         eventually(lambda: faults.restarts(cluster, "probed") >= 1, "restarted by its probe")

@@ -34,7 +34,7 @@ def test_namespace_goes_with_everything_in_it(cluster: Cluster) -> None:
         faults.kill_process(cluster, "server")  # in the middle of it
         faults.up(cluster)
         eventually(lambda: "doomed" not in cluster.kubectl("get", "ns"), "the namespace is gone")
-    assert not cluster.json("get", "pv")["items"]
+    eventually(lambda: not cluster.json("get", "pv")["items"], "the volumes are gone, too")
     faults.expect_no_traces(cluster)
 
 

@@ -34,6 +34,8 @@ def members(cluster: Cluster, **spec: Any) -> dict[str, Any]:
     manifest["spec"]["template"]["spec"].update({"affinity": apart, **spec})
     apply(cluster, manifest)
     faults.expect_ready(cluster, "db", MEMBERS)
+    for member in MEMBERS:
+        faults.noted(cluster, member, 1)
     return cluster.pods("db")
 
 
@@ -56,8 +58,7 @@ def test_a_drain_waits_for_the_budget_and_the_member_moves_with_its_data(cluster
         cluster.kubectl(*drain, "--timeout=60s")
         faults.expect_ready(cluster, "db", MEMBERS)
     assert cluster.pods("db")["db-1"]["spec"]["nodeName"] != node
-    lines = cluster.kubectl("exec", "db-1", "--", "cat", "/data/log").strip().splitlines()
-    assert len(lines) == 2
+    faults.noted(cluster, "db-1", 2)
     cluster.kubectl("uncordon", node)
     cluster.kubectl("delete", "pdb", "db")
     faults.delete_all(cluster)
@@ -152,16 +153,17 @@ def test_a_node_that_is_stopped_lets_its_member_end_and_gives_it_to_another(
     template["containers"][0]["lifecycle"] = hook
     apply(cluster, manifest)
     faults.expect_ready(cluster, "slow", ["slow-0"])
+    faults.noted(cluster, "slow-0", 1)
     node = cluster.pods("slow")["slow-0"]["spec"]["nodeName"]
     with faults.observed(cluster):
         told = cluster.petset("node", "stop", node, "--name", cluster.name)
         assert "its pods have ended" in told
+        ready = cluster.json("get", "node", node)["status"]["conditions"]
+        assert any(c["message"] == "node is shutting down" for c in ready)
         faults.expect_ready(cluster, "slow", ["slow-0"])
     assert cluster.pods("slow")["slow-0"]["spec"]["nodeName"] != node
-    lines = cluster.kubectl("exec", "slow-0", "--", "cat", "/data/log").split()
-    assert [word for word in lines if word in ("up", "hook")] == ["up", "hook", "up"]
-    ready = cluster.json("get", "node", node)["status"]["conditions"]
-    assert any(c["message"] == "node is shutting down" for c in ready)
+    lines = faults.noted(cluster, "slow-0", 3)
+    assert [line.split()[0] for line in lines] == ["up", "hook", "up"]
     faults.up(cluster)
     eventually(lambda: is_ready(cluster, node), f"{node} Ready")
     faults.delete_all(cluster)

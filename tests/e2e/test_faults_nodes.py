@@ -34,16 +34,13 @@ def start_members(cluster: Cluster, **spec: Any) -> dict[str, Any]:
     manifest["spec"]["template"]["spec"].update({"topologySpreadConstraints": [spread], **spec})
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
     faults.expect_ready(cluster, "db", MEMBERS)
+    for member in MEMBERS:
+        faults.noted(cluster, member, 1)
     return cluster.pods("db")
 
 
 def node_kill(cluster: Cluster, node: str) -> None:
     cluster.petset("node", "kill", node, "--name", cluster.name)
-
-
-def starts(cluster: Cluster, pod: str) -> int:
-    """How often the member noted its start in its volume."""
-    return len(cluster.kubectl("exec", pod, "--", "cat", "/data/log").strip().splitlines())
 
 
 def test_killed_node_that_comes_back_has_the_same_pods(cluster: Cluster) -> None:
@@ -58,9 +55,11 @@ def test_killed_node_that_comes_back_has_the_same_pods(cluster: Cluster) -> None
     for name in MEMBERS:
         assert after[name]["metadata"]["uid"] == before[name]["metadata"]["uid"]
         assert after[name]["spec"]["nodeName"] == before[name]["spec"]["nodeName"]
-    assert starts(cluster, "db-1") == 2
-    told = cluster.kubectl("events", "--for", "pod/db-1")
-    assert "SandboxChanged" in told, "a node that lost its power makes its sandboxes anew"
+    faults.noted(cluster, "db-1", 2)
+    eventually(
+        lambda: "SandboxChanged" in cluster.kubectl("events", "--for", "pod/db-1"),
+        "it is told that a node that lost its power made its sandboxes anew",
+    )
     faults.delete_all(cluster)
     faults.expect_no_traces(cluster)
 
@@ -82,7 +81,7 @@ def test_force_deleted_pod_of_a_lost_agent_does_not_write_beside_its_successor(
         faults.expect_ready(cluster, "db", MEMBERS)
     assert not faults.lives(record)
     assert cluster.pods("db")["db-2"]["spec"]["nodeName"] != node
-    assert starts(cluster, "db-2") == 2
+    faults.noted(cluster, "db-2", 2)
     cluster.kubectl("uncordon", node)
     faults.delete_all(cluster)
     faults.expect_no_traces(cluster)
@@ -99,8 +98,9 @@ def test_lost_node_keeps_its_pod_until_it_is_removed(cluster: Cluster) -> None:
     node = pod["spec"]["nodeName"]
     with faults.observed(cluster) as watched:
         node_kill(cluster, node)
-        eventually(lambda: not node_ready(cluster, node), f"{node} NotReady", 60)
-        eventually(lambda: "deletionTimestamp" in db1(cluster)["metadata"], "db-1 leaves", 30)
+        # 40 s of silence, and whatever a busy machine adds to that
+        eventually(lambda: not node_ready(cluster, node), f"{node} NotReady", 100)
+        eventually(lambda: "deletionTimestamp" in db1(cluster)["metadata"], "db-1 leaves")
         taints = cluster.json("get", "node", node)["spec"]["taints"]
         assert {"node.kubernetes.io/unreachable"} == {t["key"] for t in taints}
         assert {"NoExecute", "NoSchedule"} == {t["effect"] for t in taints}
@@ -113,7 +113,7 @@ def test_lost_node_keeps_its_pod_until_it_is_removed(cluster: Cluster) -> None:
         faults.expect_ready(cluster, "db", MEMBERS)
     assert len(watched.seen["default/db-1"]) == 2
     assert db1(cluster)["spec"]["nodeName"] != node
-    assert starts(cluster, "db-1") == 2
+    faults.noted(cluster, "db-1", 2)
     faults.delete_all(cluster)
     faults.expect_no_traces(cluster)
     cluster.petset("node", "add", node, "--name", cluster.name)

@@ -13,6 +13,7 @@ import pytest
 from petset.cli import process
 from tests.e2e import faults
 from tests.e2e.conftest import Cluster, eventually, kubectl_path
+from tests.e2e.faults import reasons
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +35,6 @@ def delete_and_time(cluster: Cluster, name: str) -> float:
     return time.monotonic() - began
 
 
-def reasons(cluster: Cluster, name: str) -> set[str]:
-    listed = cluster.json("get", "events", "--field-selector", f"involvedObject.name={name}")
-    return {event["reason"] for event in listed["items"]}
-
-
 def waiting(cluster: Cluster, name: str) -> str:
     statuses = cluster.pods(name)[name].get("status", {}).get("containerStatuses") or [{}]
     found: str = (statuses[0].get("state", {}).get("waiting") or {}).get("reason", "")
@@ -50,7 +46,7 @@ def test_pre_stop_longer_than_the_grace_is_cut_off(cluster: Cluster) -> None:
     apply_pod(cluster, "hook", "sleep 9999", grace_s=1, container=hook)
     faults.expect_ready(cluster, "hook", ["hook"])
     assert 1 <= delete_and_time(cluster, "hook") < 20
-    assert "FailedPreStopHook" in reasons(cluster, "hook")
+    eventually(lambda: "FailedPreStopHook" in reasons(cluster, "hook"), "it is told")
     faults.expect_no_traces(cluster)
 
 
@@ -114,7 +110,10 @@ def test_config_map_that_comes_late_heals_volume_and_environment(cluster: Cluste
     cluster.kubectl("create", "cm", "late", "--from-literal=k=found")
     for name in ("mounts", "reads"):
         faults.expect_ready(cluster, name, [name])
-        assert cluster.kubectl("logs", name).strip() == "found"
+        eventually(
+            lambda n=name: cluster.kubectl("logs", n).strip() == "found",  # type: ignore[misc]
+            f"what {name} found, in its log",
+        )
     faults.delete_all(cluster)
     faults.expect_no_traces(cluster)
 
@@ -129,7 +128,7 @@ def test_probe_that_hangs_counts_as_failed_and_leaves_nothing_running(cluster: C
     script = "trap 'exit 0' TERM; sleep 9999 & wait"
     apply_pod(cluster, "hung", script, container={"livenessProbe": probe})
     eventually(lambda: faults.restarts(cluster, "hung") >= 1, "restarted by its probe")
-    assert "Unhealthy" in reasons(cluster, "hung")
+    eventually(lambda: "Unhealthy" in reasons(cluster, "hung"), "it is told")
     cluster.kubectl("delete", "pod", "hung")
     faults.expect_no_traces(cluster)
 

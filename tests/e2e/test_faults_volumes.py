@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e import faults
 from tests.e2e.conftest import Cluster, eventually
+from tests.e2e.faults import reasons
 
 WRITE = "echo here >>/data/log; sleep 9999"
 
@@ -59,6 +60,7 @@ def test_a_volume_made_by_hand_keeps_its_data_through_release_and_a_new_claim(
     apply(cluster, claim("first"))  # of the default class: that the volume names it is enough
     start(cluster, "one", "first")
     faults.expect_ready(cluster, "one", ["one"])
+    eventually((disk / "log").exists, "what the first has written")
     assert cluster.json("get", "pvc", "first")["spec"]["volumeName"] == "hand"
     cluster.kubectl("delete", "pvc", "first", "--wait=false")
     assert "Terminating" in cluster.kubectl("get", "pvc", "first")
@@ -70,18 +72,13 @@ def test_a_volume_made_by_hand_keeps_its_data_through_release_and_a_new_claim(
     eventually(lambda: phase(cluster, "pvc", "second") == "Bound", "second Bound")
     start(cluster, "two", "second")
     faults.expect_ready(cluster, "two", ["two"])
-    assert (disk / "log").read_text() == "here\nhere\n"
+    eventually(lambda: (disk / "log").read_text() == "here\nhere\n", "what both have written")
     cluster.kubectl("delete", "pv", "hand", "--wait=false")
     assert phase(cluster, "pv", "hand") == "Bound"
     cluster.kubectl("delete", "pod/two", "pvc/second")
     eventually(lambda: not cluster.json("get", "pv")["items"], "hand is gone")
     assert (disk / "log").exists()
     faults.expect_no_traces(cluster)
-
-
-def reasons(cluster: Cluster, name: str) -> set[str]:
-    listed = cluster.json("get", "events", "--field-selector", f"involvedObject.name={name}")
-    return {event["reason"] for event in listed["items"]}
 
 
 def test_a_claim_for_one_pod_is_handed_on(cluster: Cluster) -> None:
@@ -109,6 +106,8 @@ def test_claims_and_data_outlive_a_set_that_is_scaled_down_and_deleted(cluster: 
     manifest = faults.member_set("db", 2, policy="Parallel")
     apply(cluster, manifest)
     faults.expect_ready(cluster, "db", ["db-0", "db-1"])
+    for name in ("db-0", "db-1"):
+        faults.noted(cluster, name, 1)
     cluster.kubectl("scale", "sts", "db", "--replicas=1")
     eventually(lambda: sorted(cluster.pods("db")) == ["db-0"], "db-1 is gone")
     cluster.kubectl("delete", "sts", "db")
@@ -118,8 +117,7 @@ def test_claims_and_data_outlive_a_set_that_is_scaled_down_and_deleted(cluster: 
     apply(cluster, manifest)
     faults.expect_ready(cluster, "db", ["db-0", "db-1"])
     for name in ("db-0", "db-1"):
-        lines = cluster.kubectl("exec", name, "--", "cat", "/data/log").strip().splitlines()
-        assert len(lines) == 2
+        faults.noted(cluster, name, 2)
     cluster.kubectl(
         "patch", "pvc", "data-db-0", "-p", '{"spec":{"resources":{"requests":{"storage":"2Gi"}}}}'
     )

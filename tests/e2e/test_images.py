@@ -97,7 +97,7 @@ async def test_nginx(root: Path, tmp_path: Path) -> None:
         f"export WHO=me; echo 'server {{ listen 81; return 200 $WHO; }}' | sed 's/me/${{WHO}}/' "
         "> /etc/nginx/templates/who.conf.template\n"
         f"{command} & server=$!\n"
-        "for i in 1 2 3 4 5 6 7 8 9 10; do wget -qO- http://127.0.0.1/ && break; sleep 0.2; done\n"
+        "for i in $(seq 100); do wget -qO- http://127.0.0.1/ && break; sleep 0.2; done\n"
         "wget -qO- http://127.0.0.1:81/; wget -qO- http://127.0.0.1/nope\n"
         "ps | grep 'nginx: worker'; kill -QUIT $server; wait $server; echo ended $?"
     )

@@ -49,9 +49,8 @@ def in_own_namespace(shared: Player, prefix: str) -> Player:
     return own
 
 
-def walk_reads(shared: Player, found: Results) -> None:
-    """What every version does, beside the others."""
-    take(READ, shared, found)
+def walk_streams(shared: Player, found: Results) -> None:
+    """What every version does, beside the others; some of it makes pods beside those of READ."""
     take(STREAMS, shared, found)
     take(LOCAL, shared, found)
     take(CREATE, in_own_namespace(shared, "create"), found)
@@ -82,7 +81,8 @@ def results(cluster: Cluster, players: dict[str, Player]) -> Results:
     found = Results()
     slow = [players[version] for version in few(VERSIONS)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda p: walk_reads(p, found), players.values()))
+        list(pool.map(lambda p: take(READ, p, found), players.values()))
+        list(pool.map(lambda p: walk_streams(p, found), players.values()))
         jobs = [pool.submit(do, p, found) for p in slow for do in (walk_writes, walk_pods)]
         for job in jobs:
             job.result()

@@ -192,6 +192,7 @@ async def test_logs_of_the_run_before(here: Box) -> None:
     agent = agent_of(here)
     path = "/containerLogs/default/p/c"
     assert await text(agent, path, [("previous", "true")]) == b"first\n"
+    await eventually(lambda: here.log(pod, attempt=1) == "second")
     assert await text(agent, path) == b"second\n"
 
 

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import time
 
 from tests.e2e.conftest import ROOT, Cluster, eventually, is_ready, kubectl_path
 
@@ -25,7 +24,7 @@ def test_apply_starts_members_in_order_with_names_and_volumes(cluster: Cluster) 
     assert started == sorted(started)
     table = cluster.kubectl("get", "pod")
     assert re.match(r"NAME +READY +STATUS +RESTARTS +AGE\n", table)
-    assert re.search(r"web-0 +1/1 +Running +0 +\d+s", table)
+    assert re.search(r"web-0 +1/1 +Running +0 +(\d+[ms])+\n", table)
     services = cluster.kubectl("get", "svc")
     assert re.search(r"kubernetes +ClusterIP +10\.96\.0\.1 +<none> +443/TCP", services)
     assert re.search(r"nginx +ClusterIP +None +<none> +80/TCP", services)
@@ -52,8 +51,11 @@ def test_deleted_member_comes_back_as_itself_with_its_file(cluster: Cluster) -> 
     assert after["status"]["podIP"] != before["status"]["podIP"]
     assert sh(cluster, "web-1", f"cat {DATA}/note") == "kept"
     name = FULL.replace("web-0", "web-1")
-    answer = sh(cluster, "web-0", f"getent hosts {name} || nslookup {name}")
-    assert after["status"]["podIP"] in answer
+    words = ("exec", "web-0", "--", "sh", "-c", f"getent hosts {name} || nslookup {name}")
+    eventually(
+        lambda: after["status"]["podIP"] in cluster.kubectl(*words, check=False),
+        "its name leads to its new address",
+    )
 
 
 def test_scale_down_goes_from_the_highest_ordinal_one_at_a_time(cluster: Cluster) -> None:
@@ -61,6 +63,7 @@ def test_scale_down_goes_from_the_highest_ordinal_one_at_a_time(cluster: Cluster
     with Watch(cluster) as seen:
         cluster.kubectl("scale", "sts/web", "--replicas=1")
         eventually(lambda: list(cluster.pods("nginx")) == ["web-0"], "one pod left")
+        eventually(lambda: ("DELETED", "web-1") in seen.events, "the watch tells of the last one")
     gone = [name for kind, name in seen.events if kind == "DELETED"]
     assert gone == ["web-2", "web-1"]
     assert seen.events.index(("DELETED", "web-2")) < seen.events.index(("LEAVING", "web-1"))
@@ -120,7 +123,9 @@ def test_rolling_update_replaces_from_the_top_and_undo_goes_back(cluster: Cluste
 
 def test_logs_and_exit_codes_reach_kubectl(cluster: Cluster) -> None:
     sh(cluster, "web-1", "curl -s http://web-0.nginx/ || wget -qO- http://web-0.nginx/")
-    assert "GET / HTTP/1.1" in cluster.kubectl("logs", "web-0")
+    eventually(
+        lambda: "GET / HTTP/1.1" in cluster.kubectl("logs", "web-0"), "the request in the log"
+    )
     out = cluster.kubectl("exec", "web-0", "--", "sh", "-c", "exit 3", check=False)
     assert "exit code 3" in out
 
@@ -140,7 +145,6 @@ class Watch:
     def __init__(self, cluster: Cluster) -> None:
         self._config = str(cluster.config)
         self._told = cluster.config.parent / "watched"
-        self.events: list[tuple[str, str]] = []
 
     def __enter__(self) -> "Watch":
         words = ["get", "pods", "-l", "app=nginx", "-w", "--output-watch-events", "-o", "json"]
@@ -152,17 +156,25 @@ class Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        time.sleep(0.5)  # lets the last events arrive; the test waited for the last state already
         self._process.terminate()
         self._process.wait()
+
+    @property
+    def events(self) -> list[tuple[str, str]]:
+        """What was told so far: pods that began to leave, and pods that are gone."""
         text = self._told.read_text()
         decoder, leaving = json.JSONDecoder(), set()
+        found: list[tuple[str, str]] = []
         while text := text.strip():
-            event, end = decoder.raw_decode(text)
+            try:
+                event, end = decoder.raw_decode(text)
+            except ValueError:  # half of it is written
+                break
             text = text[end:]
             meta = event["object"]["metadata"]
             if event["type"] == "DELETED":
-                self.events.append(("DELETED", meta["name"]))
+                found.append(("DELETED", meta["name"]))
             elif "deletionTimestamp" in meta and meta["uid"] not in leaving:
                 leaving.add(meta["uid"])
-                self.events.append(("LEAVING", meta["name"]))
+                found.append(("LEAVING", meta["name"]))
+        return found

@@ -74,7 +74,7 @@ except TimeoutError:
 ASK_UDP = """
 import socket, sys
 asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-asker.settimeout(0.5)
+asker.settimeout(10)
 asker.bind(("", 4000))
 asker.connect((sys.argv[1], 53))
 for line in sys.stdin:
