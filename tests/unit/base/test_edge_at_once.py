@@ -137,7 +137,7 @@ async def test_a_bug_on_the_short_way_costs_nothing(
 
 async def test_a_peer_that_does_not_take_its_answers_is_cut() -> None:
     quick = Quick(Response(200, (), b"x" * 100_000))
-    async with front(quick.handler, at_once=quick.glance, limits=edge.Limits(stall_s=0.05)) as f:
+    async with front(quick.handler, at_once=quick.glance, limits=edge.Limits(stall_s=0.5)) as f:
         peer = await f.connect()
         await ask(peer, GET)
         peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
@@ -151,7 +151,7 @@ async def test_a_peer_that_does_not_take_its_answers_is_cut() -> None:
 
 async def test_a_connection_that_was_answered_at_once_ends_when_idle() -> None:
     quick = Quick(Response(200, (), b"quick"))
-    async with front(quick.handler, at_once=quick.glance, limits=edge.Limits(idle_s=0.05)) as f:
+    async with front(quick.handler, at_once=quick.glance, limits=edge.Limits(idle_s=0.5)) as f:
         peer = await f.connect()
         await ask(peer, GET)
         assert (await ask(peer, AGAIN)).body == b"quick"

@@ -243,7 +243,7 @@ async def test_dripping_does_not_keep_a_request_open(start: bytes, drop: bytes) 
 
 
 async def test_dripping_before_a_request_is_idling() -> None:
-    async with front(echo, limits=edge.Limits(idle_s=0.1, head_s=0.1)) as f:
+    async with front(echo, limits=edge.Limits(idle_s=0.5, head_s=0.5)) as f:
         peer = await f.connect()
         peer.send(GET)
         await peer.answer()

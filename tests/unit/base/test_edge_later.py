@@ -75,9 +75,9 @@ async def test_what_is_refused_behind_it_is_refused_after_it() -> None:
 
 
 async def test_a_peer_that_waits_for_it_is_not_idle() -> None:
-    limits = edge.Limits(idle_s=0.02, head_s=0.02, body_s=0.02)
+    limits = edge.Limits(idle_s=0.4, head_s=0.4, body_s=0.4)
     async with promised(limits) as (_, peer, later):
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
         later.take(Response(201, (), b"made"))
         assert (await peer.answer()).body == b"made"
         assert await peer.rest() == b""
