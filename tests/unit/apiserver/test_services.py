@@ -197,7 +197,7 @@ class TardyStore(MemoryStore):
 
 async def test_addresses_of_a_write_that_came_too_late_to_be_answered_stay_taken() -> None:
     store = TardyStore(HandClock())
-    async with serving(store, request_timeout_s=0.02) as server:
+    async with serving(store, request_timeout_s=0.5) as server:
         store.tardy = True
         late = service("a", "NodePort", clusterIP="10.96.5.5")
         assert (await server.ask("POST", SERVICES, late)).status == 504
@@ -211,7 +211,7 @@ async def test_addresses_of_a_write_that_came_too_late_to_be_answered_stay_taken
 
 async def test_an_address_is_not_given_twice_after_a_write_that_came_too_late() -> None:
     store = TardyStore(HandClock())
-    async with serving(store, request_timeout_s=0.02) as server:
+    async with serving(store, request_timeout_s=0.5) as server:
         store.tardy = True
         assert (
             await server.ask("POST", SERVICES, service("a", clusterIP="10.96.5.5"))

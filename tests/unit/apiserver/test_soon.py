@@ -182,7 +182,7 @@ async def test_what_is_not_durable_is_not_acknowledged() -> None:
 
 async def test_writes_that_take_too_long_time_out() -> None:
     store = Disk(HandClock())
-    async with serving(store, request_timeout_s=0.02) as server:
+    async with serving(store, request_timeout_s=0.5) as server:
         notes: dict[str, object] = {}
         store.stuck = True
         first = server.app.at_once(asked(MAPS, configmap("a"), JSON, notes))
