@@ -37,18 +37,25 @@ def run(
                 f"there is no cluster {name!r}", "see `petset status` for those there are"
             )
         _refuse_other_directories(where)
-        stop(where, name, container_grace_s=container_grace_s)
-        if delete_data:
-            from petset.cli import kubeconfig
-
-            _delete(where)
-            kubeconfig.remove(name)
+        _stop(where, name, container_grace_s)
+        try:
+            if delete_data:
+                _forget(where, name)
+        except Failure:
+            _remove_run(where)
+            raise
+        _remove_run(where)  # last: it tells where the rest is, should this have to be repeated
     kept = "its data is deleted" if delete_data else f"its data stays in {where.state}"
     print(f"Cluster {name} is stopped; {kept}.")
 
 
 def stop(where: paths.Paths, name: str, *, container_grace_s: float = 0.0) -> None:
     """Stop processes, containers and network, and remove the run directory."""
+    _stop(where, name, container_grace_s)
+    _remove_run(where)
+
+
+def _stop(where: paths.Paths, name: str, container_grace_s: float) -> None:
     from petset.node.network import host
     from petset.node.runtime import teardown
 
@@ -63,7 +70,6 @@ def stop(where: paths.Paths, name: str, *, container_grace_s: float = 0.0) -> No
     with state.lock("clusters"):
         if (index := _index(where)) is not None:
             host.remove(host.ClusterNetwork(name, index))
-        _remove_run(where)
 
 
 def _rest(where: paths.Paths, nodes: Sequence[str], grace_s: float) -> float:
@@ -96,11 +102,21 @@ def _tell_late(where: paths.Paths, nodes: Sequence[str], grace_s: float) -> None
 
 
 def _remove_run(where: paths.Paths) -> None:
-    """What ends late may still drop or take away a file while the directory is emptied."""
+    """What ends late may still drop or take away a file while the directory is emptied.
+
+    The note in it goes last: what was not removed whole is found again.
+    """
     for _ in range(_TRIES):
-        shutil.rmtree(where.run, ignore_errors=True)
-        if not where.run.exists():
+        for entry in _entries(where.run):
+            if entry.name != state.NOTE:
+                leftovers.remove(entry)
+        if all(entry.name == state.NOTE for entry in _entries(where.run)):
+            shutil.rmtree(where.run, ignore_errors=True)
             return
+
+
+def _entries(directory: Path) -> list[Path]:
+    return sorted(directory.iterdir()) if directory.is_dir() else []
 
 
 def _index(where: paths.Paths) -> int | None:
@@ -137,8 +153,21 @@ def _refuse_other_directories(where: paths.Paths) -> None:
 def _is_cluster(where: paths.Paths) -> bool:
     """Whether the directory is a cluster's, maybe one whose description is broken."""
     with contextlib.suppress(Failure):
-        return state.load(where) is not None
+        if state.load(where) is not None:
+            return True
+        # One that was only just begun, or is deleted but for its directory.
+        begun = all(leftovers.is_begun(entry.name) for entry in _entries(where.state))
+        return begun and where.state.is_dir()
     return (where.pki / "ca.crt").is_file() or (where.store / "store.db").is_file()
+
+
+def _forget(where: paths.Paths, name: str) -> None:
+    from petset.cli import kubeconfig
+
+    try:
+        kubeconfig.remove(name)
+    finally:
+        _delete(where)
 
 
 def _delete(where: paths.Paths) -> None:

@@ -67,6 +67,7 @@ def write(where: paths.Paths, cluster: state.Cluster, target: Path | None) -> No
 def remove(cluster: str) -> None:
     """Take the cluster's context, cluster and user out of the user's file."""
     path = user_file()
+    state.drop_temporaries(path.resolve())
     if path.exists():
         _, known = _read_user_file(path)
         name = context_name(cluster)

@@ -70,6 +70,14 @@ def _containers_run(where: paths.Paths) -> bool:
     return any(teardown.is_running(node) for node in nodes.iterdir())
 
 
+def remove(entry: Path) -> None:
+    """Remove a file, or a directory as far as that can be done."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry, ignore_errors=True)
+    else:
+        entry.unlink(missing_ok=True)
+
+
 def remove_state(where: paths.Paths) -> list[str]:
     """Delete what petset keeps in a state directory, and the directory if nothing else is in it.
 
@@ -79,7 +87,7 @@ def remove_state(where: paths.Paths) -> list[str]:
         return []
     # The description goes last: a directory that was not deleted whole can be deleted again.
     for entry in sorted(where.state.iterdir(), key=lambda p: p == where.cluster_file):
-        if entry.name not in paths.STATE_ENTRIES and not entry.name.startswith(".cluster.json."):
+        if entry.name not in paths.STATE_ENTRIES and not is_begun(entry.name):
             continue
         if entry == where.cluster_file and any(
             p.name in paths.STATE_ENTRIES and p != entry for p in where.state.iterdir()
@@ -87,14 +95,16 @@ def remove_state(where: paths.Paths) -> list[str]:
             continue
         if entry == where.cluster_file:
             state.release(where)
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, ignore_errors=True)
-        else:
-            entry.unlink(missing_ok=True)
+        remove(entry)
     left = [p.name for p in where.state.iterdir()]
     if not left and not os.path.ismount(where.state):
         where.state.rmdir()
     return left
+
+
+def is_begun(name: str) -> bool:
+    """Whether a file of this name in a state directory was not written to its end."""
+    return state.is_temporary(name, *paths.STATE_ENTRIES)
 
 
 def explain(error: BaseException, where: paths.Paths) -> Failure | None:

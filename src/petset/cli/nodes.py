@@ -34,15 +34,16 @@ def _known(cluster: state.Cluster, node: str) -> str:
 
 
 def add(name: str, node: str) -> None:
-    """Add a node and wait until it is Ready."""
+    """Add a node and wait until it is Ready. One whose adding was cut short is added now."""
     checks.machine()
     with state.lock(f"cluster {state.check_name(name)}"):
         where, cluster = _cluster(name)
+        begun = [n for n in cluster.nodes if not where.node_state(n).exists()]  # never ran
         number = cluster.free_number()
-        node = state.check_name(node or f"node-{number}", "node")
-        if node in cluster.nodes:
+        node = state.check_name(node or next(iter(begun), f"node-{number}"), "node")
+        if node in cluster.nodes and node not in begun:
             raise Failure(f"cluster {name} already has a node {node!r}")
-        cluster.nodes[node] = number
+        number = cluster.nodes.setdefault(node, number)
         from petset.cli import pki
 
         pki.ensure_node(where.pki, node, cluster.node_ip(number))
@@ -78,10 +79,11 @@ def stop(name: str, node: str, grace_s: float) -> None:
     with state.lock(f"cluster {state.check_name(name)}"):
         where, cluster = _cluster(name)
         agent = process.read(where.pid_file(f"agent-{_known(cluster, node)}"))
-        if agent is None:
+        if agent is None and not where.node_run(node).exists():  # a stop was not cut short
             raise Failure(f"node {node} is not running", f"start it with: petset up --name {name}")
-        process.send([agent], signal.SIGUSR1)
-        late = process.wait_gone([agent], grace_s)
+        agents = [agent] if agent else []
+        process.send(agents, signal.SIGUSR1)
+        late = process.wait_gone(agents, grace_s)
         lose(where, node)
         from petset.node.runtime import teardown
 
@@ -116,11 +118,11 @@ def remove(name: str, node: str) -> None:
         teardown.destroy_node(where.node_run(node), where.node_state(node))
         host.remove_node(host.ClusterNetwork(name, cluster.index), cluster.nodes[node])
         asyncio.run(_delete_objects(where, cluster, node))
-        del cluster.nodes[node]
-        state.save(where, cluster)
         shutil.rmtree(where.node_state(node), ignore_errors=True)
         for suffix in ("crt", "key"):
             (where.pki / f"node-{node}.{suffix}").unlink(missing_ok=True)
+        del cluster.nodes[node]  # last: as long as it is there, it can be removed again
+        state.save(where, cluster)
     print(f"Node {node} is removed; its pods start again on the nodes that are left.")
 
 

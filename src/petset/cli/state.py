@@ -17,6 +17,9 @@ from petset.cli.failure import Failure
 FORMAT = 1
 """Version of the state directory's layout. Another one is refused, never guessed at."""
 
+NOTE = "cluster"
+"""The file in a run directory that says whose it is."""
+
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,28}[a-z0-9])?$")
 _INDEXES = 64
 
@@ -141,7 +144,7 @@ def remember(where: paths.Paths, cluster: Cluster) -> None:
     """Note in the run directory where the state lies, so that `down` finds it by name alone."""
     where.run.mkdir(parents=True, exist_ok=True)
     told = {"state": str(where.state), "index": cluster.index}
-    write_atomic(where.run / "cluster", json.dumps(told).encode())
+    write_atomic(where.run / NOTE, json.dumps(told).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,7 @@ class Note:
 def note(where: paths.Paths) -> Note | None:
     """The note that `remember` left; None while the cluster is stopped."""
     try:
-        data = json.loads((where.run / "cluster").read_bytes())
+        data = json.loads((where.run / NOTE).read_bytes())
         return Note(Path(data["state"]), int(data["index"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -191,14 +194,18 @@ def running_names() -> list[str]:
     root = paths.run_root()
     if not root.is_dir():
         return []
-    return sorted(p.name for p in root.iterdir() if (p / "cluster").is_file())
+    return sorted(p.name for p in root.iterdir() if (p / NOTE).is_file())
 
 
 def write_atomic(
     path: Path, data: bytes, mode: int = 0o644, *, owner: tuple[int, int] | None = None
 ) -> None:
-    """Write a file so that readers see the old or the new content, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a file so that readers see the old or the new content, never a part.
+
+    What writers of it left that were killed goes.
+    """
+    drop_temporaries(path)
+    temporary = path.with_name(f"{_temporary(path.name)}{os.getpid()}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "wb") as file:
@@ -208,11 +215,31 @@ def write_atomic(
                 os.fchown(file.fileno(), *owner)
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
+    except BaseException as error:  # an interruption, too
         with contextlib.suppress(OSError):
             temporary.unlink()
-        error.filename = error.filename or str(path)  # a full disk does not say where it is
+        if isinstance(error, OSError):
+            error.filename = error.filename or str(path)  # a full disk does not say where it is
         raise
+
+
+def _temporary(name: str) -> str:
+    """How names of the files begin in which the next content of file `name` is written."""
+    return f".{name}.petset-"
+
+
+def is_temporary(name: str, *of: str) -> bool:
+    """Whether a file of this name was to become one of the files `of`."""
+    return any(name.startswith(_temporary(each)) for each in of)
+
+
+def drop_temporaries(path: Path) -> None:
+    """Remove what writers of `path` left that were killed; what is being written stays."""
+    begin = _temporary(path.name)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for name in os.listdir(path.parent):  # noqa: PTH208 (most often there is none)
+            if name.startswith(begin) and not Path("/proc", name.removeprefix(begin)).exists():
+                path.with_name(name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -226,14 +253,30 @@ def lock(name: str) -> Iterator[None]:
     path = root / f".{name.replace(' ', '-')}.lock"
     while True:
         with path.open("w") as file:
-            _lock(file, name)
-            if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
-                continue
             try:
+                _lock(file, name)
+                if not _lies_at(path, file):
+                    continue
                 yield
             finally:
-                path.unlink(missing_ok=True)
+                _unlock(file, path)
             return
+
+
+def _unlock(file: IO[str], path: Path) -> None:
+    """Remove a lock's file if it is ours, also when we were interrupted while we waited for it."""
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _lies_at(path, file):
+            path.unlink(missing_ok=True)
+
+
+def _lies_at(path: Path, file: IO[str]) -> bool:
+    """Whether the open file is still the one of this name."""
+    try:
+        return path.stat().st_ino == os.fstat(file.fileno()).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _lock(file: IO[str], name: str) -> None:
@@ -286,6 +329,7 @@ def release(where: paths.Paths) -> None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         index = int(json.loads(where.cluster_file.read_bytes())["index"])
         file = _claim_of(index)
+        drop_temporaries(file)
         if Path(file.read_text()) == where.state.resolve():
             file.unlink()
             file.parent.rmdir()

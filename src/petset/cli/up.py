@@ -44,7 +44,10 @@ def run(wanted: Wanted, *, foreground: bool) -> None:
 
 
 def _finish() -> None:
-    """From here on nothing is undone: who interrupts now still hears that the cluster is there."""
+    """From here on nothing is undone: who interrupts now still hears that the cluster is there.
+
+    The user's kubeconfig is written after this: an undone cluster is not in it.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
@@ -81,10 +84,10 @@ def start(
         _await_agents(again, say)
         agents.update(again)
         _await_running(where, cluster, server, agents)
+        _finish()
         _write_kubeconfig(where, cluster, wanted)
         if server is None and not any(agents.values()):
             say("already running")
-        _finish()
     except BaseException as error:
         explained = leftovers.explain(error, where)
         undo.run()
@@ -158,7 +161,7 @@ def _refuse_foreign_directory(where: paths.Paths) -> None:
     if not where.state.is_dir():
         return
     found = [p.name for p in where.state.iterdir()]
-    if foreign := [n for n in found if n != "lost+found" and not n.startswith(".cluster.json.")]:
+    if foreign := [n for n in found if n != "lost+found" and not leftovers.is_begun(n)]:
         raise Failure(
             f"{where.state} is no petset cluster and not empty (there is {sorted(foreign)[0]!r})",
             "give an empty or a new directory with --data-dir",
@@ -175,7 +178,7 @@ def _move(where: paths.Paths, cluster: state.Cluster, port: int) -> None:
 
 
 def _has_run(where: paths.Paths) -> bool:
-    return (where.run / "cluster").is_file()
+    return (where.run / state.NOTE).is_file()
 
 
 def _check_addresses(cluster: state.Cluster) -> None:

@@ -23,7 +23,7 @@ def test_only_what_is_petsets_is_deleted(where: paths.Paths) -> None:
 
 def test_directory_of_its_own_goes_whole(where: paths.Paths) -> None:
     (where.state / "server").mkdir(parents=True)
-    (where.state / ".cluster.json.17").write_text("")
+    (where.state / ".cluster.json.petset-17").write_text("")
     (where.state / "logs").symlink_to(where.state.parent)
     assert leftovers.remove_state(where) == []
     assert not where.state.exists()
