@@ -144,6 +144,20 @@ def test_replicas_that_were_away_for_too_long_clone_anew(
             assert "cloned" in "".join(logs)
 
 
+def test_what_a_probe_leaves_behind_is_no_crash_of_postgres(cluster: Cluster) -> None:
+    running = (
+        "psql -Atc \"SELECT backend_start FROM pg_stat_activity "
+        "WHERE backend_type = 'checkpointer'\""
+    )
+    with started(cluster, POSTGRES) as members:
+        for member in members:
+            before = sh(cluster, member, running)
+            left = sh(cluster, member, "{ sleep 0.1; exit 3; } >/dev/null 2>&1 & echo $!")
+            gone = partial(sh, cluster, member, f"[ -e /proc/{left} ] || echo gone")
+            eventually(gone, f"{left} in {member} is reaped")
+            assert sh(cluster, member, running) == before != ""
+
+
 @contextmanager
 def started(cluster: Cluster, database: Database) -> Iterator[list[str]]:
     """The example with three members Ready; afterwards nothing is left of it."""
