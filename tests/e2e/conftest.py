@@ -1,5 +1,7 @@
 """A real cluster for tests on real containers: its own name, gone afterwards."""
 
+import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -15,6 +17,8 @@ import orjson
 import pytest
 
 from petset.cli import paths, state
+from petset.node.images.service import ImageService
+from petset.node.images.types import ImageError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,6 +33,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.timeout(240))
             if os.geteuid() != 0:
                 item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def images() -> None:
+    """What most pods here run is there before any of them is waited for: making it takes long."""
+    asyncio.run(_have("busybox", "nginx"))
+
+
+async def _have(*refs: str) -> None:
+    service = ImageService(paths.images())
+    try:
+        for ref in refs:
+            with contextlib.suppress(ImageError):  # the pods will tell why
+                await service.ensure(ref, "IfNotPresent", lambda *_: None)
+    finally:
+        await service.close()
 
 
 @dataclass

@@ -146,7 +146,7 @@ def test_replicas_that_were_away_for_too_long_clone_anew(
 
 def test_what_a_probe_leaves_behind_is_no_crash_of_postgres(cluster: Cluster) -> None:
     running = (
-        "psql -Atc \"SELECT backend_start FROM pg_stat_activity "
+        'psql -Atc "SELECT backend_start FROM pg_stat_activity '
         "WHERE backend_type = 'checkpointer'\""
     )
     with started(cluster, POSTGRES) as members:

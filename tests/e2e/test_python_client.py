@@ -73,11 +73,21 @@ def close(opened: Any) -> None:
     opened.sock.shutdown()
 
 
-def events(core: Any, until: Callable[[str, Any], object]) -> list[tuple[str, str]]:
+def version(core: Any) -> str:
+    """Of the pods as they are now, for a watch that shall miss nothing from here on."""
+    return str(core.list_namespaced_pod(NS, label_selector=SELECTOR).metadata.resource_version)
+
+
+def events(
+    core: Any, until: Callable[[str, Any], object], since: str | None = None
+) -> list[tuple[str, str]]:
     """What a watch on the pods tells, up to the event that `until` accepts."""
     watcher: Any = cast(Any, watch).Watch()
     seen: list[tuple[str, str]] = []
-    told = watcher.stream(core.list_namespaced_pod, NS, label_selector=SELECTOR, timeout_seconds=90)
+    more = {"resource_version": since} if since else {}
+    told = watcher.stream(
+        core.list_namespaced_pod, NS, label_selector=SELECTOR, timeout_seconds=90, **more
+    )
     for event in told:
         pod = event["object"]
         seen.append((event["type"], pod.metadata.name))
@@ -145,8 +155,9 @@ def test_deleted_member_comes_back_as_itself_with_its_file(core: Any) -> None:
 
 
 def test_scale_down_goes_from_the_highest_ordinal(core: Any, apps: Any) -> None:
+    since = version(core)
     apps.patch_namespaced_stateful_set_scale("web", NS, {"spec": {"replicas": 1}})
-    seen = events(core, lambda kind, pod: (kind, pod.metadata.name) == ("DELETED", "web-1"))
+    seen = events(core, lambda kind, pod: (kind, pod.metadata.name) == ("DELETED", "web-1"), since)
     assert [name for kind, name in seen if kind == "DELETED"] == ["web-2", "web-1"]
     scale = apps.read_namespaced_stateful_set_scale("web", NS)
     scale.metadata.resource_version = None  # the status may move in between

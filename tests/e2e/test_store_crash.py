@@ -32,9 +32,10 @@ def kill_under_load(directory: Path, lines: int) -> Acknowledged:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     assert child.stdout is not None
-    watchdog = threading.Timer(50, child.kill)
-    watchdog.start()
     heard: Acknowledged = {}
+    ended = threading.Event()
+    watchdog = threading.Thread(target=kill_if_silent, args=(child, heard, ended))
+    watchdog.start()
     try:
         for line in child.stdout:
             if line.endswith("\n"):
@@ -43,11 +44,22 @@ def kill_under_load(directory: Path, lines: int) -> Acknowledged:
             if len(heard) == lines:
                 child.kill()
     finally:
-        watchdog.cancel()
+        ended.set()
+        watchdog.join()
         child.kill()
         _, errors = child.communicate()
     assert len(heard) >= lines, errors
     return heard
+
+
+def kill_if_silent(
+    child: "subprocess.Popen[str]", heard: Acknowledged, ended: threading.Event
+) -> None:
+    """End a writer that acknowledges nothing any more; a slow disk only makes it slow."""
+    before = -1
+    while not ended.wait(30) and len(heard) > before:
+        before = len(heard)
+    child.kill()
 
 
 def integrity(directory: Path) -> str:
