@@ -47,6 +47,7 @@ class EndpointSlices(Controller[Observed]):
         self.caches = (self._services, self._slices, self._endpoints)
         self._slices.add_index(_SERVICE, service_keys)
         self._services.add_index(_FIRST, first_selected)
+        self._deleted: set[str] = set()
         self._members: dict[str, set[str]] = {}
         self._zones: dict[str, str] = {}
         self._pods_heard = False
@@ -82,6 +83,7 @@ class EndpointSlices(Controller[Observed]):
         key = meta.key_of(new or old or {})
         if old is None or new is None or selector_of(old) != selector_of(new):
             self._select_anew(key, new)
+        (self._deleted.add if new is None else self._deleted.discard)(key)
         queue.add(key)
 
     def _on_node(self, queue: Queue, old: Obj | None, new: Obj | None) -> None:
@@ -107,6 +109,7 @@ class EndpointSlices(Controller[Observed]):
             endpoints=self._endpoints.get(namespace, name),
             zones=self._zones,
             legacy_wait_s=max(0.0, self._legacy_at.get(key, 0.0) - _now()),
+            deleted=key in self._deleted,
         )
 
     def plan(self, seen: Observed, now: float) -> Plan:
@@ -122,6 +125,8 @@ class EndpointSlices(Controller[Observed]):
 
     def finish(self, key: str, seen: Observed) -> None:
         """The plan went through."""
+        if seen.deleted:
+            self._deleted.discard(key)
         if not seen.legacy_wait_s and len(seen.pods) >= MANY:
             pause = min(LEGACY_PAUSE_MAX_S, len(seen.pods) * LEGACY_PAUSE_S)
             self._legacy_at[key] = _now() + pause

@@ -20,6 +20,8 @@ class Observed:
         endpoints: the Endpoints object of its name, if any.
         zones: zone of each node that has one.
         legacy_wait_s: seconds until the Endpoints object may be written again.
+        deleted: the service was there a moment ago. Endpoints that somebody wrote go with it, or
+            the next service of its name would have them; those written ahead of one stay.
     """
 
     service: Obj | None
@@ -28,6 +30,7 @@ class Observed:
     endpoints: Obj | None
     zones: Mapping[str, str]
     legacy_wait_s: float = 0.0
+    deleted: bool = False
 
 
 def plan(seen: Observed, now: float) -> Plan:
@@ -37,7 +40,7 @@ def plan(seen: Observed, now: float) -> Plan:
     service = seen.service
     if service is None or _is_external(service):
         actions = slices.delete_all(ours)
-        if stored is not None and legacy.is_ours(stored):
+        if stored is not None and (seen.deleted or legacy.is_ours(stored)):
             actions.append(legacy.delete(stored))
         return Plan(tuple(actions))
     selector = (service.get("spec") or {}).get("selector")

@@ -160,3 +160,19 @@ async def test_a_service_is_planned_for_what_can_change_its_endpoints_only() -> 
         await here.until(lambda: told(here) == {}, SLICES)
         await here.until(lambda: told(here) == {"10.128.0.4": (True, "")}, SLICES)
         assert planned[before:] == ["default/nginx"] * 3
+
+
+async def test_endpoints_that_somebody_wrote_go_with_the_service_and_may_come_before_it() -> None:
+    subsets = [{"addresses": [{"ip": "192.0.2.1"}], "ports": [{"port": 80}]}]
+    metadata = {"name": "nginx", "namespace": "default"}
+    by_hand = {"kind": "Endpoints", "apiVersion": "v1", "metadata": metadata, "subsets": subsets}
+    async with cluster(FACTORIES) as here:
+        cached, known = here.cache("endpoints"), here.cache("services")
+        for _ in range(2):
+            await here.client.create("endpoints", by_hand, "default")
+            await here.until(lambda: cached.get("default", "nginx"), "endpoints")
+            await here.client.create("services", service(selector=None), "default")
+            await here.until(lambda: known.get("default", "nginx"), "services")
+            assert cached.get("default", "nginx") is not None
+            await here.client.delete("services", "nginx", "default")
+            await here.gone("endpoints", "nginx")
