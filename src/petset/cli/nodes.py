@@ -6,12 +6,13 @@ import shutil
 import signal
 
 from petset.api.errors import StatusError
+from petset.base.clock import SystemClock
 from petset.cli import checks, paths, process, state, thin, up
 from petset.cli.failure import Failure
 from petset.client.client import Client
 
 PODS_GONE_S = 10.0
-"""How long the pods of a removed node may take to be collected."""
+"""How long the pods of a removed node may take to go."""
 
 _STEP_S = 0.05
 
@@ -138,21 +139,30 @@ async def _delete_objects(where: paths.Paths, cluster: state.Cluster, node: str)
             except StatusError as error:
                 if error.code != 404:
                     raise
-        await _pods_gone(client, node)
+        await _collect_pods(client, node)
     finally:
         await client.close()
 
 
-async def _pods_gone(client: Client, node: str) -> None:
-    """Wait until the node's pods are collected.
+async def _collect_pods(client: Client, node: str) -> None:
+    """Remove the node's pods from the API: they are known to have ended.
 
-    Until then they are told as Ready, and so would be the sets that they belong to. A pod that
+    The server would do so too, but only after it has waited for the node to come back. A pod that
     somebody keeps by a finalizer is not waited for any longer than the limit.
     """
+    from petset.controllers.nodelife import pods
+    from petset.reconcile.execute import Executor
+    from petset.reconcile.metrics import Metrics
+
+    clock = SystemClock()
+    executor = Executor("remove", client, lambda _: None, metrics=Metrics(), externals={})
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(PODS_GONE_S):
             while True:
                 listed = await client.list("pods", fields=f"spec.nodeName={node}")
                 if not listed.items:
                     return
+                for pod in listed.items:
+                    gone = pods.ObservedPod(pod, None, 0.0, node_gone=True, quarantine_s=0.0)
+                    await executor.execute(pods.plan_pod(gone, clock.now()))
                 await asyncio.sleep(_STEP_S)

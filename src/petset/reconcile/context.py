@@ -37,7 +37,7 @@ class Config:
     ca_text: str = ""
     node_grace_s: float = 40.0
     node_startup_grace_s: float = 60.0
-    orphan_quarantine_s: float = 0.5
+    orphan_quarantine_s: float = 40.0
     terminated_pods_kept: int = 12_500
 
 

@@ -33,7 +33,7 @@ from petset.testing.access import HOST, Access
 from petset.testing.apifaults import ApiFaults
 from petset.testing.fakepod import Script
 from petset.testing.paced import PacedClock, PacedLoop
-from petset.testing.world import ADMIN, World
+from petset.testing.world import ADMIN, QUARANTINE_S, World
 
 T = TypeVar("T")
 
@@ -217,7 +217,9 @@ class Engine:
 
     async def _enter(self, after: int) -> None:
         """Make a fresh world; requests that came meanwhile are answered by it."""
-        config = self.settings.config or Config(ca_text=self.access.authority.decode())
+        config = self.settings.config or Config(
+            ca_text=self.access.authority.decode(), orphan_quarantine_s=QUARANTINE_S
+        )
         made = _World(self.settings, config, self._loop, self._ids)
         made.after = after
         made.server = ServerConfig(advertise_address=HOST, secure_port=self.access.port)

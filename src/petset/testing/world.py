@@ -53,6 +53,9 @@ _SHM = Path("/dev/shm")  # noqa: S108
 MEMORY = _SHM if _SHM.is_dir() else None
 """A file system that need not be waited for, where there is one."""
 
+QUARANTINE_S = 0.5
+"""How long a deleted node may come back before its pods are removed: nobody waits for 40 s."""
+
 QUIET_S = 2.0
 """No change for so long means that nothing happens any more."""
 
@@ -103,7 +106,7 @@ class World:
         self.listeners: list[Listener] = [self._on_events]
         self._node_count = nodes
         self._controllers = controllers
-        self._config = config or Config()
+        self._config = config or Config(orphan_quarantine_s=QUARANTINE_S)
         self._scripts: dict[str, Script] = {}
         self._changed = asyncio.Event()
         self._last_change_s = 0.0
