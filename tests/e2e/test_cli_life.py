@@ -96,10 +96,13 @@ def test_killed_node_comes_back_with_its_pod_and_its_volume(one: Box) -> None:
 
 def test_up_registers_a_node_again_that_was_deleted_from_the_api(one: Box) -> None:
     one.run("up")
+    start_web(one)
+    before = container_ids(one)
     one.run("delete", "node", "node-1")
     assert "node-1: not in the API" in one.run("status", ok=False).out
     assert "node node-1 ready" in one.run("up").out
     assert "node-1: Ready, agent running" in one.run("status").out
+    assert container_ids(one) == before, "its pods went on, as it was back soon enough"
     one.run("down", "--delete-data")
     one.assert_gone()
 
