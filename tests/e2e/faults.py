@@ -168,7 +168,10 @@ def cgroup_processes(cluster: Cluster) -> list[str]:
 
 
 def container_status(pod: Any, name: str = "c") -> Any:
-    return next(s for s in pod["status"]["containerStatuses"] if s["name"] == name)
+    """The status of a container; of one that its node has told nothing of yet, an empty one."""
+    told = pod.get("status", {}).get("containerStatuses") or ()
+    unknown = {"name": name, "state": {}, "restartCount": 0}
+    return next((s for s in told if s["name"] == name), unknown)
 
 
 def record_of(cluster: Cluster, pod: Any, name: str = "c") -> Any:
