@@ -26,7 +26,7 @@ AT_ONCE = 4
 EVERY = [READ, CREATE, CHANGE, REMOVE, ERRORS, STREAMS, PODS, NODES, LOCAL]
 
 pytestmark = [
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),  # some two thousand runs of kubectl, most of them at the beginning
     pytest.mark.skipif(not VERSIONS, reason="no kubectl.1.* beside kubectl"),
 ]
 
