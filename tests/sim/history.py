@@ -98,14 +98,19 @@ def _bugs(faults: list[str]) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-def live(story: Story) -> Outcome:
-    """Live a story from its beginning to its quiet end."""
+def live(story: Story, *, names: bool = True) -> Outcome:
+    """Live a story from its beginning to its quiet end.
+
+    Args:
+        names: nodes have DNS and Service rules. Without, requests are fewer, and dice fall as they
+            did before nodes had them.
+    """
     outcome = Outcome(story)
     collecting = gc.isenabled()
     gc.disable()
     try:
         with _bugs(outcome.faults):
-            run_virtual(_live(story, outcome))
+            run_virtual(_live(story, outcome, names=names))
     except (Exception, asyncio.CancelledError) as error:
         outcome.faults.append(f"ended by {error!r:.2000}")
     finally:
@@ -114,7 +119,7 @@ def live(story: Story) -> Outcome:
     return outcome
 
 
-async def _live(story: Story, outcome: Outcome) -> None:
+async def _live(story: Story, outcome: Outcome, *, names: bool) -> None:
     world = BreakableWorld(
         nodes=0,
         seed=story.seed,
@@ -126,14 +131,17 @@ async def _live(story: Story, outcome: Outcome) -> None:
     )
     outcome.trace = world.trace
     async with world:
+        judge = Judge(world, outcome.faults)
         for number in range(story.nodes):
             capacity = {"cpu": story.cpu, "memory": "64Gi", "pods": "110"}
             labels = {"zone": f"z{number % 2}"}
-            world.add_node(labels=labels, capacity=capacity, beat_s=story.beat_s)
+            node = world.add_node(labels=labels, capacity=capacity, beat_s=story.beat_s)
+            if names:
+                judge.names.follow(node)
         await world.wait_for(lambda: len(world.names("nodes")) == story.nodes)
         player, checker = Player(world, story), Checker(world, orders=False)
         checker.faults, checker.forfeited = outcome.faults, player.forfeited
-        player.on_evicted = Judge(world, outcome.faults).evicted
+        player.on_evicted = judge.evicted
         outcome.refused = player.refused
         await player.begin()
         for step in story.steps:
@@ -141,14 +149,14 @@ async def _live(story: Story, outcome: Outcome) -> None:
             if outcome.faults:
                 break
         if not outcome.faults:
-            await _end(world, player, outcome)
+            await _end(world, player, judge, outcome)
         outcome.faults += [f for f in world.losses if f not in outcome.faults]
         outcome.faults += [f"nobody follows {name}" for name in sorted(world.unfollowed())]
         outcome.virtual_s = asyncio.get_running_loop().time()
         outcome.writes, outcome.starts = world.store.revision, len(world.runtime.log)
 
 
-async def _end(world: BreakableWorld, player: Player, outcome: Outcome) -> None:
+async def _end(world: BreakableWorld, player: Player, judge: Judge, outcome: Outcome) -> None:
     """Nothing goes wrong any more: the world has to get whole, tell the truth and stay still."""
     await _calm(world, player)
     missing = await _converge(world, player, outcome)
@@ -161,7 +169,7 @@ async def _end(world: BreakableWorld, player: Player, outcome: Outcome) -> None:
     waiting = _no_room(world, player.story)
     if not waiting and (missing := _missing(world)):
         outcome.faults.append(f"not whole any more: {missing}")
-    told = rest.faults(world)
+    told = rest.faults(world) + list(judge.names.at_rest())
     if any("/controllerrevisions" in asked.path for asked in world.late):
         told = [f for f in told if rest.ONE_NUMBER not in f]  # the next one was made without it
     outcome.faults += [f for f in told if not (waiting and "deployment" in f)]

@@ -27,6 +27,7 @@ from petset.controllers.statefulset.spec import Spec, read
 from petset.reconcile import podtemplate
 from petset.store.types import Event
 from petset.testing.breakable import BreakableWorld
+from petset.testing.namejudge import NameJudge
 from petset.testing.names import Names
 from petset.testing.past import Past, is_healthy, pod_key
 from petset.testing.rollouts import Rollouts
@@ -51,7 +52,11 @@ _BINDINGS = {CLAIMS: ("spec", "volumeName"), VOLUMES: ("spec", "claimRef", "uid"
 
 
 class Judge:
-    """Notes in `faults` what goes against the rules."""
+    """Notes in `faults` what goes against the rules.
+
+    Attributes:
+        names: judges DNS and Service rules of the nodes that it is told of.
+    """
 
     def __init__(self, world: BreakableWorld, faults: list[str]) -> None:
         self._world = world
@@ -60,6 +65,7 @@ class Judge:
         self._evictions: set[str] = set()
         self._own: set[str] = set()
         self._ended: set[str] = set()
+        self.names = NameJudge(world, self._past, self._fault)
         rollouts = Rollouts(self._past, self._fault)
         world.asked.append(rollouts.judge)
         world.heard.append(rollouts.heard)

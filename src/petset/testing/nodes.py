@@ -7,8 +7,9 @@ runs any more.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from petset.api import meta
 from petset.api.errors import StatusError
@@ -47,6 +48,9 @@ class FakeNode:
 
     Args:
         script_of: what a pod will do.
+
+    Attributes:
+        beside: what else the agent's process does from each of its starts to its end.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class FakeNode:
         self.runtime = runtime
         self.script_of = script_of
         self.pods = Cache("pods")
+        self.beside: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._restarts: dict[str, int] = {}
         self._held: dict[str, Obj] = {}
         self._failing: set[str] = set()
@@ -160,6 +165,8 @@ class _Agent:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._beat())
             group.create_task(self.informers.run())
+            if self.node.beside is not None:
+                group.create_task(self.node.beside())
             await self.node.pods.wait_synced()
 
             def hear(old: Obj | None, new: Obj | None) -> None:

@@ -110,6 +110,7 @@ class Wire:
         on_heard: and once more when the answer has reached who asked.
         on_death: told when the process dies at a write it was to die at.
         dead: the process runs no further: whatever it still tries is cancelled.
+        troubled_at: when something last went wrong, on the event loop's clock; it may lie ahead.
         slowed: from when to when single requests were slow, in the order of their ends.
     """
 
@@ -122,6 +123,7 @@ class Wire:
         self.on_late: Callable[[Asked], None] = lambda _: None
         self.on_heard: Callable[[Asked, Response], None] = lambda *_: None
         self.on_death: Callable[[], None] = lambda: None
+        self.troubled_at = asyncio.get_running_loop().time()
         self.slowed: list[tuple[float, float]] = []
         self._dispatch = dispatch
         self._rng = rng
@@ -160,11 +162,13 @@ class Wire:
         Args:
             deaf: requests reach the server all the same, only answers and watches do not come.
         """
+        self._note_trouble()
         self._joined.clear()
         self._deaf = deaf
 
     def join(self) -> None:
         """Let the process reach the server again; its watches have to begin anew."""
+        self._note_trouble()
         self._joined.set()
         self.cut("", Cut.BROKEN)
 
@@ -186,6 +190,7 @@ class Wire:
     def stall(self, resource: str, seconds: float) -> None:
         """Bring nothing of the watches of `resource` (plural, "" for all) for a while."""
         self._stalled[resource] = asyncio.get_running_loop().time() + seconds
+        self._note_trouble(seconds)
 
     def calm(self) -> None:
         """No stall, no trouble, no death and no separation from now on."""
@@ -219,6 +224,8 @@ class Wire:
     async def _reach(self, asked: Asked, call: Callable[[], Awaitable[Response]]) -> Response:
         """Have the server answer, unless something happens to the request."""
         struck = next((t.how for t in self._troubles if t.strikes(asked.who, asked.method)), None)
+        if struck is not None:
+            self._note_trouble(TIMEOUT_S + LATE_MAX_S)
         if struck is How.UNREACHED:
             raise TransportError("connection reset")
         if struck is not None and (refused := refusal(struck)) is not None:
@@ -236,6 +243,8 @@ class Wire:
             self.slowed.append((began, time()))
             self._alive()
         answer = await call()
+        if answer.status >= 500:
+            self._note_trouble()
         self.on_answer(asked, answer)
         if struck is How.UNANSWERED:
             await self._time_out()
@@ -262,7 +271,11 @@ class Wire:
 
     async def carry(self, request: Request) -> Reply:
         """Hand a request to the server, and keep the way back of a watch in hand."""
-        reply = await self._dispatch(request)
+        try:
+            reply = await self._dispatch(request)
+        except TransportError:
+            self._note_trouble()
+            raise
         if not isinstance(reply, Stream):
             return reply
         plural = _plural(request.path)
@@ -280,8 +293,13 @@ class Wire:
             if self._ends.get(task) is not Cut.CLEAN:
                 raise
         finally:
+            self._note_trouble()
             del self._flows[task]
             self._ends.pop(task, None)
+
+    def _note_trouble(self, seconds: float = 0.0) -> None:
+        now = asyncio.get_running_loop().time()
+        self.troubled_at = max(self.troubled_at, now + seconds)
 
     def _counts(self) -> bool:
         if not self._writes_left:
@@ -292,6 +310,7 @@ class Wire:
     def _die(self) -> None:
         if not self.dead:
             self.dead = True
+            self._note_trouble()
             self.on_death()
         self._alive()
 
