@@ -237,6 +237,7 @@ def test_pods_that_the_server_refuses_are_told_of_in_its_words(seed: int) -> Non
         stuck = meta.condition_of(web(world), "RolloutStuck") or {}
         assert stuck["message"].startswith("Pod web-0 cannot be created: ")
         assert "no PriorityClass with name high was found" in stuck["message"]
+        assert stuck["message"] in (meta.condition_of(web(world), "Available") or {})["message"]
         await world.sleep(700)
         assert condition(world, "Progressing") == ("False", "ProgressDeadlineExceeded")
         before = written(world)

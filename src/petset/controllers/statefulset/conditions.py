@@ -20,7 +20,7 @@ from petset.api.meta import Obj
 from petset.controllers.statefulset import absence, heal, identity, rollout, trouble
 from petset.controllers.statefulset.spec import Spec
 from petset.controllers.statefulset.trouble import Trouble
-from petset.controllers.statefulset.world import World, is_healthy
+from petset.controllers.statefulset.world import World, healthy, is_healthy, troubles
 from petset.reconcile.actions import FAILURE, Emit
 
 AVAILABLE, PROGRESSING, STUCK = "Available", "Progressing", absence.STUCK
@@ -38,14 +38,12 @@ class Goal:
         wanted: how many pods are to have the update revision.
         done: how many of those have it and are available.
         stale: how many pods have another one.
-        available: how many pods are available, whatever their revision.
         grown: every replica exists and none is too much.
     """
 
     wanted: int
     done: int
     stale: int
-    available: int
     grown: bool
 
     @property
@@ -62,15 +60,12 @@ def stored(spec: Spec) -> tuple[Obj, ...]:
 def of(world: World) -> tuple[Obj, ...]:
     """The conditions that the set is to have."""
     goal = _goal(world)
-    first = next((seen for seen in world.troubles if seen is not None), None)
     made = (
-        _available(world, goal, first),
+        _available(world.spec, world.slots, (world.troubles, world.healthy), world.now),
         _progressing(world, goal),
         _stuck(world, goal),
     )
-    before = stored(world.spec)
-    kept = [c for c in before if c.get("type") not in (AVAILABLE, PROGRESSING, STUCK)]
-    return (*kept, *(_timed(condition, before, world.now) for condition in made))
+    return _put(world.spec, made, world.now)
 
 
 def ending(spec: Spec, pods: Sequence[Obj], now: float) -> tuple[Obj, ...]:
@@ -79,9 +74,13 @@ def ending(spec: Spec, pods: Sequence[Obj], now: float) -> tuple[Obj, ...]:
     message = f"pods left to be stopped, last ordinal first: {len(pods)}"
     if gone is not None and (seen := trouble.of_pod(gone)) is not None:
         message = f"{message}; {trouble.words_of(seen, spec.options.deadline_s, now)}"
-    before = stored(spec)
-    kept = (c for c in before if c.get("type") != PROGRESSING)
-    return (*kept, _timed(_condition(PROGRESSING, "True", ENDING, message), before, now))
+    told = _condition(PROGRESSING, "True", ENDING, message)
+    return _put(spec, (_available_of(spec, pods, now), told), now)
+
+
+def deleted(spec: Spec, pods: Sequence[Obj], now: float) -> tuple[Obj, ...]:
+    """The conditions of a set that somebody else deletes the pods of: how many are left."""
+    return _put(spec, (_available_of(spec, pods, now),), now)
 
 
 def not_created(world: World, conditions: Sequence[Obj]) -> tuple[Obj, ...]:
@@ -93,7 +92,11 @@ def not_created(world: World, conditions: Sequence[Obj]) -> tuple[Obj, ...]:
     message = f"{which} cannot be created: {FAILURE}"
     made = _condition(STUCK, "True", absence.REFUSED, message)
     told = _timed(made, stored(world.spec), world.now)
-    return (*(c for c in conditions if c.get("type") != STUCK), told)
+    known = any(seen is not None for seen in world.troubles)
+    return (
+        *(c if known else _because(c, message) for c in conditions if c.get("type") != STUCK),
+        told,
+    )
 
 
 def events(world: World, conditions: Sequence[Obj]) -> list[Emit]:
@@ -132,21 +135,45 @@ def _goal(world: World) -> Goal:
     rolled = [pod for pod in pods[world.spec.partition :] if pod is not None]
     done = [pod for pod in rolled if meta.uid_of(pod) not in old and is_healthy(world, pod)]
     grown = len(known) == len(pods) and not world.condemned
-    available = sum(is_healthy(world, pod) for pod in known)
     wanted = max(0, len(pods) - world.spec.partition)
-    return Goal(wanted, len(done), len(stale), available, grown)
+    return Goal(wanted, len(done), len(stale), grown)
 
 
-def _available(world: World, goal: Goal, first: Trouble | None) -> Obj:
-    replicas = world.spec.replicas
-    if goal.available >= replicas:
-        message = f"all of {replicas} replicas are available"
+def _available_of(spec: Spec, pods: Sequence[Obj], now: float) -> Obj:
+    by_ordinal = {identity.ordinal_of(pod): pod for pod in pods}
+    slots = [(ordinal, by_ordinal.get(ordinal)) for ordinal in spec.ordinals]
+    return _available(spec, slots, (troubles(spec, slots, {}, {}), healthy(spec, pods, now)), now)
+
+
+def _available(
+    spec: Spec,
+    slots: Sequence[tuple[int, Obj | None]],
+    seen: tuple[Sequence[Trouble | None], frozenset[str]],
+    now: float,
+) -> Obj:
+    """`seen` are the troubles of the slots and the uids of the pods that are available."""
+    found, up = seen
+    known = [pod for _, pod in slots if pod is not None]
+    count = sum(meta.uid_of(pod) in up for pod in known)
+    if count >= spec.replicas:
+        message = f"all of {spec.replicas} replicas are available"
         return _condition(AVAILABLE, "True", "AllReplicasAvailable", message)
-    message = f"{goal.available} of {replicas} replicas are available"
+    message = f"{count} of {spec.replicas} replicas are available"
+    first = next(filter(None, found), None)
+    fresh = next((pod for pod in known if meta.uid_of(pod) not in up), None)
     if first is not None:
-        why = trouble.words_of(first, world.spec.options.deadline_s, world.now)
-        message = f"{message}: {why}"
+        message = f"{message}: {trouble.words_of(first, spec.options.deadline_s, now)}"
+    elif fresh is not None:
+        since = f"has not been Ready for minReadySeconds ({spec.min_ready_s}) yet"
+        message = f"{message}: Pod {meta.name_of(fresh)} {since}"
     return _condition(AVAILABLE, "False", "ReplicasUnavailable", message)
+
+
+def _because(condition: Obj, why: str) -> Obj:
+    """The condition Available with the reason for which it is not True."""
+    if condition.get("type") != AVAILABLE or condition["status"] == "True":
+        return condition
+    return {**condition, "message": f"{condition['message']}: {why}"}
 
 
 def _progressing(world: World, goal: Goal) -> Obj:
@@ -208,6 +235,13 @@ def _blocking(world: World, goal: Goal) -> Trouble | None:
         if trouble.is_late(seen, deadline_s, world.now):
             return trouble.overdue(seen)
     return None
+
+
+def _put(spec: Spec, made: Sequence[Obj], now: float) -> tuple[Obj, ...]:
+    """The conditions as they were read, with these in place of those of the same types."""
+    before, types = stored(spec), {condition["type"] for condition in made}
+    kept = [c for c in before if c.get("type") not in types]
+    return (*kept, *(_timed(condition, before, now) for condition in made))
 
 
 def _condition(kind: str, status: str, reason: str, message: str) -> Obj:

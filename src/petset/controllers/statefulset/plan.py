@@ -102,14 +102,13 @@ def _ending(spec: Spec, pods: tuple[Obj, ...], observed: Status, now: float) -> 
     """A set that is being deleted: stop its pods if it asks for order, count what is left."""
     if ending.lets_go(spec, pods):
         return Plan((ending.release(spec),))  # it may be gone then: there is no status to write
-    if not ending.is_held(spec):
-        return Plan(status=status.write(spec, observed, conditions.stored(spec)))
-    told = conditions.ending(spec, pods, now)
+    held = ending.is_held(spec)
+    told = (conditions.ending if held else conditions.deleted)(spec, pods, now)
     going = (
         seen for seen in map(trouble.of_pod, pods) if seen and seen.reason == trouble.TERMINATING
     )
     return Plan(
-        tuple(ending.stop(spec, pods)),
+        tuple(ending.stop(spec, pods)) if held else (),
         status.write(spec, observed, told),
         requeue_after_s=trouble.next_look(going, spec.options.deadline_s, now),
     )

@@ -37,6 +37,10 @@ _WAITING = {
 in one of two states by turns."""
 
 
+_STARTING = "ContainerCreating"
+"""It is started; for another time if it has ended before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """What keeps a pod from being Ready.
@@ -142,14 +146,15 @@ def _unready(pod: Obj) -> str:
 def _reason_of(container: Obj) -> str:
     """Why a container does not run, or not for long; "" when that is not known."""
     state = container.get("state") or {}
-    if waiting := (state.get("waiting") or {}).get("reason"):
+    waiting = (state.get("waiting") or {}).get("reason")
+    if waiting and waiting != _STARTING:
         return _WAITING.get(waiting, "")
     ended = state.get("terminated") or {}
     if ended and ended.get("exitCode"):
         return CRASHING
     before = (container.get("lastState") or {}).get("terminated") or {}
-    running = "running" in state and not container.get("ready")
-    return CRASHING if running and before.get("exitCode") else ""
+    again = waiting == _STARTING or ("running" in state and not container.get("ready"))
+    return CRASHING if again and before.get("exitCode") else ""
 
 
 def since_of(pod: Obj) -> float | None:

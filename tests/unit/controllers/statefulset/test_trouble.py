@@ -31,6 +31,7 @@ def ready(status: str, ago: float) -> dict[str, Any]:
 
 
 ENDED, WELL = {"terminated": {"exitCode": 1}}, {"terminated": {"exitCode": 0}}
+STARTING = {"waiting": {"reason": "ContainerCreating"}}
 UNFIT = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 ..."}
 UNBOUND = {**UNFIT, "message": "0/3 ...: pod has unbound immediate PersistentVolumeClaims."}
 GOING = {**UNFIT, "message": '0/3 ...: persistentvolumeclaim "data-web-0" is being deleted.'}
@@ -48,6 +49,8 @@ GOING = {**UNFIT, "message": '0/3 ...: persistentvolumeclaim "data-web-0" is bei
         (container(WELL), "PodNotReady", False),
         (container({"running": {}}, lastState=ENDED), "CrashLoopBackOff", True),
         (container({"running": {}}, lastState=WELL), "PodNotReady", False),
+        (container(STARTING, lastState=ENDED), "CrashLoopBackOff", True),
+        (container(STARTING, lastState=WELL), "PodNotReady", False),
         (container({"running": {}}, lastState=ENDED, ready=True), "PodNotReady", False),
         ({"conditions": [UNFIT]}, "Unschedulable", True),
         ({"conditions": [UNBOUND]}, "WaitingForClaims", False),
