@@ -99,12 +99,13 @@ class App:
         await bootstrap.make(backend)
         self._ready = True
         ttl_s = self.config.event_ttl_s
-        self._tasks.append(
-            asyncio.create_task(
-                self._keep_running(lambda: expire_events(backend.store, backend.clock, ttl_s)),
-                name="expire-events",
-            )
-        )
+        work: dict[str, Callable[[], Awaitable[None]]] = {
+            "expire-events": lambda: expire_events(backend.store, backend.clock, ttl_s),
+            "bootstrap": lambda: bootstrap.keep(backend),
+        }
+        self._tasks += [
+            asyncio.create_task(self._keep_running(make), name=name) for name, make in work.items()
+        ]
 
     async def close(self) -> None:
         """End watches as if they had timed out, and stop the background tasks."""

@@ -1,13 +1,32 @@
-"""The objects that every cluster starts with. Existing ones are left alone."""
+"""The objects that every cluster starts with. Existing ones are left alone.
 
+Some are put back whenever they are gone: `kubectl delete all --all` takes the Service by which pods
+find the server with it.
+"""
+
+import asyncio
+import contextlib
+import logging
 from typing import Any
 
 from petset.api.behaviours import behaviour
+from petset.api.errors import StatusError
 from petset.api.meta import MutableObj, format_time
 from petset.api.registry import by_api_version
 from petset.apiserver import objects
 from petset.apiserver.call import Backend
-from petset.store.types import ConflictError
+from petset.store.types import ConflictError, StoreError
+
+PAUSE_S = 1.0
+"""How long something is gone before it is put back (upstream: up to 10 s), and between attempts."""
+
+KEPT = (
+    "namespaces//kube-",
+    "services/default/kubernetes",
+    "endpoints/default/kubernetes",
+    "endpointslices.discovery.k8s.io/default/kubernetes",
+)
+"""Beginnings of the keys of what is put back."""
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 PRIORITIES = (
@@ -19,6 +38,8 @@ PRIORITIES = (
     ),
 )
 
+_log = logging.getLogger(__name__)
+
 
 def initial(backend: Backend) -> list[MutableObj]:
     """The objects of a new cluster, in the order in which they are made."""
@@ -28,20 +49,62 @@ def initial(backend: Backend) -> list[MutableObj]:
     found += [
         storage_class("standard", "petset.dev/directory", "Immediate", default=True),
         storage_class("local", "petset.dev/local", "WaitForFirstConsumer", default=False),
-        kubernetes_service(backend.services.first, config.secure_port),
-        *kubernetes_endpoints(config.advertise_address, config.secure_port),
+        *_way_in(backend),
     ]
     if config.cluster_dns:
         found.append(dns_service(config.cluster_dns))
     return found
 
 
+def _way_in(backend: Backend) -> list[MutableObj]:
+    """What pods find the server by."""
+    config = backend.config
+    return [
+        kubernetes_service(backend.services.first, config.secure_port),
+        *kubernetes_endpoints(config.advertise_address, config.secure_port),
+    ]
+
+
 async def make(backend: Backend) -> None:
     """Create what is missing, then update the address of the server itself."""
-    for obj in initial(backend):
-        await _create(backend, obj)
+    await _ensure(backend, initial(backend))
+
+
+async def keep(backend: Backend) -> None:
+    """Put back what pods find the server by, and namespaces, for as long as the server runs."""
+    touched = asyncio.Event()
+    with contextlib.ExitStack() as stack:
+        for prefix in KEPT:
+            stack.callback(backend.store.subscribe(prefix, lambda _: touched.set()))
+        while True:
+            await touched.wait()
+            await asyncio.sleep(PAUSE_S)
+            touched.clear()
+            try:
+                there = await _ensure(backend, _kept(backend))
+            except StoreError as error:
+                _log.warning("objects of the system cannot be put back: %s", error)
+                there = False
+            if not there:
+                touched.set()
+
+
+def _kept(backend: Backend) -> list[MutableObj]:
+    return [*(namespace(name) for name in SYSTEM_NAMESPACES), *_way_in(backend)]
+
+
+async def _ensure(backend: Backend, wanted: list[MutableObj]) -> bool:
+    """Whether all of it is there now."""
+    there = True
+    for obj in wanted:
+        try:
+            await _create(backend, obj)
+        except StatusError as error:  # somebody has the address
+            _log.warning("%s %s is missing: %s", obj["kind"], obj["metadata"]["name"], error)
+            there = False
     for obj in kubernetes_endpoints(backend.config.advertise_address, backend.config.secure_port):
         await _refresh(backend, obj)
+    return there
 
 
 async def _create(backend: Backend, obj: MutableObj) -> None:
