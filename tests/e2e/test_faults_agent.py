@@ -86,6 +86,8 @@ def test_agents_killed_while_members_are_replaced(cluster: Cluster) -> None:
 
 
 def test_agents_killed_during_scaling_and_a_roll(cluster: Cluster) -> None:
+    cluster.kubectl("apply", "-f", "-", stdin=faults.member_set())
+    faults.expect_ready(cluster, "db", MEMBERS)
     with faults.observed(cluster):
         sweep(cluster, 1, 0.1, lambda: cluster.kubectl("scale", "sts/db", "--replicas=1"))
         sweep(cluster, 1, 0.4, lambda: cluster.kubectl("scale", "sts/db", "--replicas=3"))
