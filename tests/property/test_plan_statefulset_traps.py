@@ -303,6 +303,15 @@ def test_a_pod_that_lived_for_long_fails_for_the_first_time() -> None:
     assert backoff.noted(known, [(0, pod)], now)[0].count == 1
 
 
+def test_a_pod_of_another_revision_fails_for_the_first_time() -> None:
+    now = 1_700_000_000.0
+    known = {0: backoff.Failure("before", 7, now - 8, now - 90, revision="web-old")}
+    labels = {"controller-revision-hash": "web-new"}
+    pod = {"metadata": {"name": "web-0", "uid": "u", "labels": labels}}
+    failure = backoff.noted(known, [(0, pod)], now)[0]
+    assert (failure.count, failure.first_at, failure.revision) == (1, now, "web-new")
+
+
 @given(st.from_regex(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True), st.integers(0, 2**31 - 1))
 def test_short_names_fit_keep_their_end_and_differ(name: str, ordinal: int) -> None:
     text = identity.pod_name(name, ordinal)

@@ -246,7 +246,9 @@ def failures(case: Mapping[str, Any]) -> Iterator[tuple[int, Failure]]:
     for ordinal, words in (case.get("failures") or {}).items():
         count, ago = words.split()
         at = NOW - float(ago)
-        yield int(ordinal), Failure(f"pod-{ordinal}", int(count), at, at - 60, ago == "0")
+        made = BAD if "bad" in str((case.get("pods") or {}).get(ordinal)) else NEW
+        failure = Failure(f"pod-{ordinal}", int(count), at, at - 60, ago == "0", meta.name_of(made))
+        yield int(ordinal), failure
 
 
 def observed(case: Mapping[str, Any]) -> Observed:

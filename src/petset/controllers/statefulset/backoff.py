@@ -2,7 +2,8 @@
 
 Kubernetes replaces a failed pod at once, each time; a pod that fails at once is then made and
 removed as fast as the cluster can. Here the first failure is answered at once as well, the next
-ones after 10 s, 20 s, ... up to 5 min. A pod that lived for 10 min starts anew.
+ones after 10 s, 20 s, ... up to 5 min. A pod that lived for 10 min starts anew, and so does one of
+another revision.
 
 Invariant: only the waiting is decided here; the failed pod stays until then, so that its logs can
 be read. Whoever deletes it by hand does not have to wait.
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from petset.api import meta
 from petset.api.meta import Obj
+from petset.controllers.statefulset import identity
 
 FIRST_S = 10.0
 LIMIT_S = 300.0
@@ -30,6 +32,7 @@ class Failure:
         at: when the last one was seen to have failed, seconds since the epoch.
         first_at: the same of the first one.
         is_new: nobody was told of the last one yet.
+        revision: of the pod that failed last, as it is labelled.
     """
 
     uid: str
@@ -37,6 +40,7 @@ class Failure:
     at: float
     first_at: float
     is_new: bool = True
+    revision: str = ""
 
 
 def delay_s(failure: Failure) -> float:
@@ -57,10 +61,10 @@ def noted(
             continue
         created = meta.parse_time((pod.get("metadata") or {}).get("creationTimestamp"))
         lasted = created is not None and now - created >= RESET_S
-        if before is None or lasted:
-            found[ordinal] = Failure(meta.uid_of(pod), 1, now, now)
-        else:
-            found[ordinal] = Failure(meta.uid_of(pod), before.count + 1, now, before.first_at)
+        made = Failure(meta.uid_of(pod), 1, now, now, revision=identity.revision_of(pod))
+        if before is not None and before.revision == made.revision and not lasted:
+            made = replace(made, count=before.count + 1, first_at=before.first_at)
+        found[ordinal] = made
     return found
 
 

@@ -60,7 +60,7 @@ def replaces(world: World, index: int, pod: Obj) -> Trouble | None:
     if not spec.options.heal or spec.options.paused or spec.strategy != "RollingUpdate":
         return None
     seen = world.troubles[index]
-    if seen is None or meta.is_deleting(pod) or not _is_unwanted(world, index, pod):
+    if seen is None or meta.is_deleting(pod) or not is_unwanted(world, index, pod):
         return None
     untested = identity.revision_of(pod) not in world.proven
     late = trouble.is_late(seen, spec.options.deadline_s, world.now)
@@ -157,7 +157,7 @@ def _is_proven(revision: Obj) -> bool:
     return meta.annotations_of(revision).get(PROVEN) == "true"
 
 
-def _is_unwanted(world: World, index: int, pod: Obj) -> bool:
+def is_unwanted(world: World, index: int, pod: Obj) -> bool:
     """Whether a new pod in that place would have another revision, and this one has no place."""
     revision, current = identity.revision_of(pod), identity.label_of(world.current)
     left = rollout.current_replicas(world.spec) - (revision == current)

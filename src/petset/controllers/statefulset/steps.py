@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from petset.api import meta
 from petset.api.meta import MutableObj, Obj
 from petset.controllers.statefulset import backoff, heal, identity, rollout, storage
+from petset.controllers.statefulset.backoff import Failure
 from petset.controllers.statefulset.spec import Spec
 from petset.controllers.statefulset.world import World, is_healthy
 from petset.reconcile import actions as acts
@@ -38,7 +39,7 @@ def for_slot(world: World, index: int) -> Step:
     if pod is None:
         return _create(world, index)
     if podtemplate.is_finished(pod):
-        return Step(tuple(_replace(world, ordinal, pod)), wait=True)
+        return Step(tuple(_replace(world, index, pod)), wait=True)
     claims: tuple[Action, ...] = ()
     is_pending = podtemplate.phase_of(pod) == "Pending"
     if is_pending:
@@ -61,18 +62,16 @@ def _healed(world: World, index: int, pod: Obj) -> Step | None:
     return Step(gone, wait=True, deleted=identity.revision_of(pod))
 
 
-def _replace(world: World, ordinal: int, pod: Obj) -> list[Action]:
+def _replace(world: World, index: int, pod: Obj) -> list[Action]:
     """Delete a pod that has ended, or tell that this has to wait."""
     if meta.is_deleting(pod):
         return []
-    failure = world.failures.get(ordinal)
-    if failure is None or failure.uid != meta.uid_of(pod):
-        return [delete(world.spec, pod)]
-    delay_s = backoff.delay_s(failure)
-    if failure.at + delay_s <= world.now:
+    failure = _keeping(world, index)
+    if failure is None:
         return [delete(world.spec, pod)]
     if not failure.is_new:
         return []
+    delay_s = backoff.delay_s(failure)
     message = (
         f"Pod {meta.name_of(pod)} has failed {failure.count} times in a row: it is made again in "
         f"{delay_s:.0f} s"
@@ -83,14 +82,27 @@ def _replace(world: World, ordinal: int, pod: Obj) -> list[Action]:
 def kept_for(world: World) -> list[float]:
     """For how many more seconds each failed pod is kept."""
     kept: list[float] = []
-    for ordinal, pod in world.slots:
-        failure = world.failures.get(ordinal)
-        if pod is None or failure is None or meta.uid_of(pod) != failure.uid:
+    for index, (_, pod) in enumerate(world.slots):
+        if pod is None or not podtemplate.is_finished(pod) or meta.is_deleting(pod):
             continue
-        left = failure.at + backoff.delay_s(failure) - world.now
-        if left > 0 and podtemplate.is_finished(pod) and not meta.is_deleting(pod):
-            kept.append(left)
+        if (failure := _keeping(world, index)) is not None:
+            kept.append(failure.at + backoff.delay_s(failure) - world.now)
     return kept
+
+
+def _keeping(world: World, index: int) -> Failure | None:
+    """The failure for which the failed pod of slot `index` is kept for a while; None: it is not.
+
+    One that another revision is wanted for is not kept: the next pod is another one.
+    """
+    ordinal, pod = world.slots[index]
+    failure = world.failures.get(ordinal)
+    if pod is None or failure is None or failure.uid != meta.uid_of(pod):
+        return None
+    if failure.at + backoff.delay_s(failure) <= world.now:
+        return None
+    wanted = world.spec.options.paused or not heal.is_unwanted(world, index, pod)
+    return failure if wanted else None
 
 
 def bundle(actions: Sequence[Action]) -> list[Action]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from petset.api import meta
 from petset.api.meta import Obj
-from petset.controllers.statefulset import trouble
+from petset.controllers.statefulset import identity, trouble
 from petset.controllers.statefulset.backoff import Failure
 from petset.controllers.statefulset.spec import Spec
 from petset.controllers.statefulset.trouble import Trouble
@@ -90,7 +90,7 @@ def _trouble(spec: Spec, ordinal: int, pod: Obj | None, failure: Failure | None)
     seen = None if pod is None else trouble.of_pod(pod)
     if failure is None or failure.count < 2 or (pod is not None and seen is None):
         return seen
-    if pod is not None and meta.is_deleting(pod):
+    if pod is not None and (meta.is_deleting(pod) or identity.revision_of(pod) != failure.revision):
         return seen
     name = f"{spec.name}-{ordinal}"
     return Trouble(trouble.FAILING, f"Pod {name} fails again and again", True, failure.first_at)
