@@ -18,7 +18,7 @@ from petset.testing.fakepod import Script
 from petset.testing.faults import Fault
 from petset.testing.trouble import How, Trouble
 from petset.testing.wire import Cut, Moment
-from tests.sim import manifests
+from tests.sim import manifests, services
 from tests.sim.story import Step, Story
 
 SET, DEPLOYMENT = "statefulsets.apps", "deployments.apps"
@@ -48,7 +48,10 @@ class Player:
         """Let one step happen; what the API refuses does not."""
         self.world.trace.append(f"{self._now():.3f} ---- {step}")
         try:
-            await PLAYERS[step.kind](self, step)
+            if step.kind in services.PLAYERS:
+                await services.PLAYERS[step.kind](self.world, step.target, step.text)
+            else:
+                await PLAYERS[step.kind](self, step)
         except StatusError as error:
             self.refused[f"{step.kind} {error.code} {error.reason}"] += 1
             if error.code == 422:

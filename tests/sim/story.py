@@ -5,11 +5,11 @@ story is made short, and its `repr` is what a test keeps.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from tests.sim import manifests
+from tests.sim import manifests, services
 
 WAITS_S = (0.0, 0.0, 0.02, 0.1, 0.3, 1.0, 2.0, 5.0, 20.0, 60.0)
 NAMES = (("a",), ("a",), ("a",), ("a",), ("a", "b"), ("a", "b"), ("a", "a-1"), ("a", "a-1", "b"))
@@ -62,6 +62,19 @@ class Story:
 
 def draw(seed: int) -> Story:
     """The story of a seed."""
+    story, rng = draw_sets(seed), Random(f"services {seed}")
+    names = [name for name in story.sets if name != "front"]
+    nodes = [f"n{i + 1}" for i in range(story.nodes)]
+    steps = list(story.steps)
+    for _ in range(rng.choice((0, 1, 2, 4))):
+        drawn = services.step(rng, names, nodes)
+        steps.insert(rng.randrange(len(steps) + 1), Step(*drawn, wait_s=rng.choice(WAITS_S)))
+    sets = services.beside(rng, names, story.sets)
+    return replace(story, sets=sets, steps=tuple(steps))
+
+
+def draw_sets(seed: int) -> Story:
+    """The story of a seed, without what happens to Services."""
     rng = Random(f"story {seed}")
     names = list(rng.choice(NAMES))
     nodes = rng.choice((1, 2, 3, 3, 4))

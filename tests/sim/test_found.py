@@ -15,12 +15,12 @@ from petset.testing.scenario import stateful_set
 from petset.testing.world import World
 from tests.sim import mutants
 from tests.sim.history import Outcome, live
-from tests.sim.story import Step, draw
+from tests.sim.story import Step, draw_sets
 
 
 def as_found(seed: int) -> Outcome:
     """The history of a seed as it was before nodes had DNS and Services were edited."""
-    return live(draw(seed), names=False)
+    return live(draw_sets(seed), names=False)
 
 
 def tell(story: Callable[[BreakableWorld], Awaitable[None]], **settings: Any) -> None:

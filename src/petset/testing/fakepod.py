@@ -135,6 +135,10 @@ class Host(Protocol):
         """Whether the node has given the pod up."""
         ...
 
+    def keeps_address(self, uid: str) -> bool:
+        """Whether the pod has the address that it had."""
+        ...
+
     def new_address(self) -> str:
         """An address for a pod."""
         ...
@@ -152,7 +156,8 @@ class Life:
         self.pod = pod
         self.changed = changed
         self.script = host.script_of(pod)
-        self.address = (pod.get("status") or {}).get("podIP") or ""
+        known = (pod.get("status") or {}).get("podIP") or ""
+        self.address = known if host.keeps_address(meta.uid_of(pod)) else ""
         self._ready = False
 
     @property

@@ -60,6 +60,7 @@ class NameJudge:
         self._changed: dict[str, float] = {}
         self._due: dict[str, float] = {}
         self._refused_at = -CALM_S
+        self._named_at = 0.0
         world.listeners.append(self._on_events)
         world.heard.append(self._on_heard)
 
@@ -135,6 +136,7 @@ class NameJudge:
                 continue
             arrival = self._arrival(resource, now)
             if resource != "pods":
+                self._named_at = now
                 when = arrival + SPARE_S
                 loop = asyncio.get_running_loop()
                 loop.call_at(when, self._arrived, resource, key, event.revision, now)
@@ -254,7 +256,7 @@ class NameJudge:
                 self._fault(f"{names.name} has not heard of {resource}/{key} at {revision}")
             elif not there and known is not None:
                 self._fault(f"{names.name} has not heard that {resource}/{key} is gone")
-        if max(self._arrivals.get(r, 0.0) for r in ("services", SLICES)) <= since + SPARE_S:
+        if self._named_at == since:  # else a later change is under way
             self._compare_rules(since)
 
     def _compare_rules(self, since: float) -> None:

@@ -15,6 +15,9 @@ from petset.testing.nodenames import ZONE, NodeNames
 from petset.testing.truth import Member
 from petset.testing.world import World
 
+KUBERNETES = "default/kubernetes"
+"""The server writes both forms itself."""
+
 GONE = "is not there"
 
 Answers = dict[tuple[str, int], set[str]]
@@ -31,6 +34,7 @@ def faults(world: World, nodes: Sequence[NodeNames], named: Sequence[str]) -> It
     slices: dict[str, dict[str, Obj]] = defaultdict(dict)
     for part in world.objects(SLICES):
         slices[truth.service_of(part)][meta.key_of(part)] = part
+    yield from _mirrors(world, services, slices)
     wanted = _wanted(world, services, slices, named)
     for names in nodes:
         if not names.ready:
@@ -39,6 +43,20 @@ def faults(world: World, nodes: Sequence[NodeNames], named: Sequence[str]) -> It
         for (name, kind), texts in wanted.items():
             yield from _compare(names, name, kind, texts)
         yield from wrong_rules(names, services, slices)
+
+
+def _mirrors(
+    world: World, services: Mapping[str, Obj], slices: Mapping[str, Mapping[str, Obj]]
+) -> Iterator[str]:
+    """Slices have to tell what Endpoints tell whose Service selects nothing."""
+    endpoints = {meta.key_of(e): e for e in world.objects("endpoints")}
+    for key in sorted({*services, *slices, *endpoints}):
+        service, written = services.get(key), endpoints.get(key)
+        counts = service is not None and not truth.selector_of(service) and key != KUBERNETES
+        wanted = set(truth.from_endpoints(written or {})) if counts else set()
+        mirrored = filter(truth.is_mirror, slices.get(key, {}).values())
+        if (found := set(truth.from_slices(mirrored))) != wanted:
+            yield f"slices mirror {sorted(found)} of {key}, its Endpoints tell {sorted(wanted)}"
 
 
 def _compare(names: NodeNames, name: str, kind: int, texts: set[str]) -> Iterator[str]:

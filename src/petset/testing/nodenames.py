@@ -110,6 +110,8 @@ def _texts(reply: bytes) -> Iterator[str]:
                 yield f"{port} {'.'.join(wire.read_name(reply, at + 6)[0])}"
             case wire.PTR | wire.CNAME:
                 yield ".".join(wire.read_name(reply, at)[0])
+            case _:
+                yield f"a record of type {kind}"
         at += length
 
 

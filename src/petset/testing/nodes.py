@@ -73,6 +73,7 @@ class FakeNode:
         self._restarts: dict[str, int] = {}
         self._held: dict[str, Obj] = {}
         self._failing: set[str] = set()
+        self._moved: set[str] = set()
         self.changed: dict[str, asyncio.Event] = {}
         self._addresses = 1
         self._work: asyncio.Task[None] | None = None
@@ -96,6 +97,7 @@ class FakeNode:
             if not work.cancelled() and (error := work.exception()) is not None:
                 raise error
         if containers:
+            self._moved |= self._held.keys()
             for pod in list(self._held.values()):
                 self.end("stopped", pod)
 
@@ -104,6 +106,7 @@ class FakeNode:
         uid = meta.uid_of(pod)
         self._restarts[uid] = self._restarts.get(uid, -1) + 1
         self._held[uid] = pod
+        self._moved.discard(uid)
         self.runtime.note("started", self.name, pod)
 
     def end(self, what: str, pod: Obj) -> None:
@@ -137,6 +140,10 @@ class FakeNode:
     def restarts(self, uid: str) -> int:
         """How often the pod's containers were started again."""
         return max(0, self._restarts.get(uid, 0))
+
+    def keeps_address(self, uid: str) -> bool:
+        """Whether the pod has the address that it had: not if the node was lost with it."""
+        return uid not in self._moved
 
     def new_address(self) -> str:
         """An address for a pod."""

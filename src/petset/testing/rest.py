@@ -11,7 +11,7 @@ from petset.api.meta import Obj
 from petset.controllers.statefulset import identity, storage
 from petset.controllers.statefulset.spec import Spec, read
 from petset.reconcile import podtemplate
-from petset.testing import names
+from petset.testing import names, truth
 from petset.testing.past import is_healthy
 from petset.testing.world import World
 
@@ -183,17 +183,13 @@ def _budgets(world: World) -> Iterator[str]:
 
 def _endpoints(world: World) -> Iterator[str]:
     for service in world.objects("services", "default"):
-        selector = service["spec"].get("selector")
-        if not selector:
+        if not truth.selector_of(service):
             continue
         name = meta.name_of(service)
-        every = service["spec"].get("publishNotReadyAddresses", False)
-        pods = [
-            p
-            for p in world.objects("pods", "default")
-            if selector.items() <= meta.labels_of(p).items() and _has_address(p)
-        ]
-        truth = sorted(p["status"]["podIP"] for p in pods if every or is_healthy(p))
+        members = [m for m in truth.from_pods(service, world.objects("pods", "default")) if m.ready]
+        ready = sorted(m.address for m in members)
+        # the older form leaves out who has none of the ports
+        ported = [m for m in members if m.ports or not service["spec"].get("ports")]
         sliced = sorted(
             address
             for s in world.objects(SLICES, "default")
@@ -207,12 +203,8 @@ def _endpoints(world: World) -> Iterator[str]:
             for subset in (world.get(ENDPOINTS, name) or {}).get("subsets") or ()
             for address in subset.get("addresses") or ()
         )
-        if not truth == sliced == legacy:
-            yield f"service {name}: pods {truth}, slices {sliced}, Endpoints {legacy}"
-
-
-def _has_address(pod: Obj) -> bool:
-    return bool((pod.get("status") or {}).get("podIP")) and not podtemplate.is_finished(pod)
+        if ready != sliced or sorted(m.address for m in ported) != legacy:
+            yield f"service {name}: pods {ready}, slices {sliced}, Endpoints {legacy}"
 
 
 def _running(world: World) -> Iterator[str]:

@@ -11,6 +11,7 @@ from petset.api.meta import Obj
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 MANAGED_LABEL = "endpointslice.kubernetes.io/managed-by"
+MIRRORER = "endpointslicemirroring-controller.k8s.io"
 CONTROLLER = "endpointslice-controller.k8s.io"
 
 DNS_ADDRESS = "10.96.0.10"
@@ -61,6 +62,11 @@ def service_of(slice_: Obj) -> str:
 def is_own(slice_: Obj) -> bool:
     """Whether the slice is the controller's."""
     return meta.labels_of(slice_).get(MANAGED_LABEL) == CONTROLLER
+
+
+def is_mirror(slice_: Obj) -> bool:
+    """Whether the slice mirrors Endpoints."""
+    return meta.labels_of(slice_).get(MANAGED_LABEL) == MIRRORER
 
 
 def from_pods(service: Obj, pods: Iterable[Obj]) -> Iterator[Member]:
@@ -121,6 +127,21 @@ def from_slices(slices: Iterable[Obj]) -> Iterator[Member]:
                     terminating=bool(conditions.get("terminating")),
                     ports=ports,
                 )
+
+
+def from_endpoints(written: Obj) -> Iterator[Member]:
+    """The members that Endpoints name."""
+    for subset in written.get("subsets") or ():
+        ports = frozenset(
+            (port.get("name") or "", port.get("protocol") or "TCP", port["port"])
+            for port in subset.get("ports") or ()
+        )
+        for field, ready in (("addresses", True), ("notReadyAddresses", False)):
+            for one in subset.get(field) or ():
+                target = one.get("targetRef") or {}
+                pod = f"{target.get('name', '')} {target.get('uid', '')}".strip()
+                named = one.get("hostname") or ""
+                yield Member(named, one["ip"], pod, ready, ready, terminating=False, ports=ports)
 
 
 def answered(service: Obj | None, members: Iterable[Member]) -> list[Member]:
