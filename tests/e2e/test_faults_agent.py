@@ -70,6 +70,7 @@ def test_running_members_keep_their_containers_and_stay_ready(cluster: Cluster) 
     assert faults.identity(after) == faults.identity(before)
     for name, pod in after.items():
         assert pod["status"]["conditions"] == before[name]["status"]["conditions"]
+    faults.delete_all(cluster)
 
 
 def test_agents_killed_while_members_are_replaced(cluster: Cluster) -> None:
@@ -83,6 +84,7 @@ def test_agents_killed_while_members_are_replaced(cluster: Cluster) -> None:
             lambda: cluster.kubectl("delete", "pod", "db-0", "db-2", "--wait=false"),
         )
     assert len(watched.seen["default/db-0"]) >= 3  # the first one, and one after each deletion
+    faults.delete_all(cluster)
 
 
 def test_agents_killed_during_scaling_and_a_roll(cluster: Cluster) -> None:

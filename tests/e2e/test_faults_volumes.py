@@ -136,6 +136,7 @@ def test_a_provisioner_that_fails_on_a_node_leaves_the_choice_to_the_scheduler(
 ) -> None:
     blocked = cluster.where.volumes
     cluster.kubectl("get", "storageclass", "standard", "local")
+    blocked.mkdir(exist_ok=True)
     blocked.rename(blocked.with_name("aside"))
     blocked.write_text("in the way")
     apply(cluster, claim("late", storageClassName="local"))
