@@ -38,9 +38,10 @@ def required(path: str, detail: str = "") -> FieldError:
     )
 
 
-def invalid(path: str, value: object, detail: str) -> FieldError:
+def invalid(path: str, value: object, detail: str = "") -> FieldError:
     """A value breaks a rule."""
-    return FieldError(path, "FieldValueInvalid", f"Invalid value: {show(value)}: {detail}")
+    words = f"Invalid value: {show(value)}{': ' + detail if detail else ''}"
+    return FieldError(path, "FieldValueInvalid", words)
 
 
 def duplicate(path: str, value: object, detail: str = "") -> FieldError:

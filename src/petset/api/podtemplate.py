@@ -93,7 +93,9 @@ def selector_faults(spec: Obj, kind: str) -> Faults:
     yield from faults
     if not any(selector.values()):
         yield invalid("spec.selector", selector, f"empty selector is invalid for {kind}")
-    if not faults:
+    if faults:
+        yield invalid("spec.selector", selector)
+    else:
         yield from match_faults("spec", spec)
 
 

@@ -169,13 +169,21 @@ def _strategy_faults(path: str, strategy: Obj) -> Faults:
         yield required(path)
     elif kind == "OnDelete":
         if rolling is not None:
-            yield invalid(
-                f"{path}.rollingUpdate", rolling, "only allowed for updateStrategy 'RollingUpdate'"
-            )
+            words = "only allowed for updateStrategy 'RollingUpdate'"
+            yield invalid(f"{path}.rollingUpdate", _shown(rolling), words)
     elif kind != "RollingUpdate":
-        yield invalid(path, dict(strategy), "must be 'RollingUpdate' or 'OnDelete'")
+        shown = {"Type": kind, "RollingUpdate": None if rolling is None else _shown(rolling)}
+        yield invalid(path, shown, "must be 'RollingUpdate' or 'OnDelete'")
     elif rolling is not None:
         yield from _rolling_faults(f"{path}.rollingUpdate", rolling)
+
+
+def _shown(rolling: Obj) -> Obj:
+    """As Kubernetes quotes it: with the names that its own code has for the fields."""
+    return {
+        "Partition": number(rolling.get("partition")),
+        "MaxUnavailable": rolling.get("maxUnavailable"),
+    }
 
 
 def _rolling_faults(path: str, rolling: Obj) -> Faults:
