@@ -14,6 +14,13 @@ from petset.client.client import Client
 PODS_GONE_S = 10.0
 """How long the pods of a removed node may take to go."""
 
+OFF = {
+    "key": "node.kubernetes.io/out-of-service",
+    "value": "nodeshutdown",
+    "effect": "NoSchedule",
+}
+"""Taint of a node that is known to be off."""
+
 _STEP_S = 0.05
 
 
@@ -130,6 +137,8 @@ def remove(name: str, node: str) -> None:
 async def _delete_objects(where: paths.Paths, cluster: state.Cluster, node: str) -> None:
     client = thin.connect_to(where, cluster)
     try:
+        with contextlib.suppress(StatusError):  # so that nobody waits for it to come back
+            await client.patch("nodes", node, {"spec": {"taints": [OFF]}}, kind="strategic")
         for resource, namespace in (
             ("nodes", ""),
             ("leases.coordination.k8s.io", "kube-node-lease"),
