@@ -16,7 +16,7 @@ from petset.api.apps.v1 import setoptions
 from petset.api.meta import Obj
 from petset.apiserver.subresources import eviction
 from petset.controllers.deployment import rolling
-from petset.controllers.endpointslice import endpoint
+from petset.controllers.endpointslice import controller, endpoint
 from petset.controllers.nodelife import pods as nodelife
 from petset.controllers.replicaset import plan as replicaset
 from petset.controllers.replicaset import victims as removal
@@ -30,6 +30,8 @@ from petset.controllers.statefulset import (
     storage,
 )
 from petset.controllers.statefulset.world import World, healthy, is_healthy
+from petset.dns import answer, local
+from petset.proxy import proxy
 from petset.reconcile import podtemplate
 from petset.reconcile.actions import Plan
 from petset.reconcile.freshness import Freshness
@@ -249,6 +251,93 @@ def plans_from_old_caches(patch: Patch) -> Story:
     return front_story(stall, *larger)
 
 
+# -- names -----------------------------------------------------------------------------------------
+
+
+def old_addresses_stay(patch: Patch) -> Story:
+    """A pod that has got another address, its node having been lost, is named with the old one."""
+    had: dict[str, str] = {}
+    made = endpoint._endpoint
+
+    def first(service: Obj, pod: Obj, address: str, zones: Any) -> Any:
+        return made(service, pod, had.setdefault(meta.uid_of(pod), address), zones)
+
+    patch.setattr(endpoint, "_endpoint", first)
+    lost = [Step("lose", f"n{i}", wait_s=1.0) for i in (1, 2, 3)]
+    back = [Step("return", f"n{i}", wait_s=1.0) for i in (1, 2, 3)]
+    return story(Step("wait", number=30), *lost, *back, Step("wait", number=60))
+
+
+def others_hostname(patch: Patch) -> Story:
+    """Members are named by the ordinal before theirs."""
+    made = endpoint._endpoint
+
+    def named(*given: Any) -> Any:
+        found = made(*given)
+        parent, ordinal = identity.parse(found.hostname)
+        return replace(found, hostname=identity.pod_name(parent, max(0, ordinal - 1)))
+
+    patch.setattr(endpoint, "_endpoint", named)
+    return story()
+
+
+def late_slices(patch: Patch) -> Story:
+    """Changes of a few pods wait for more."""
+    patch.setattr(controller, "MANY", 1)
+    return story(Step("scale", "a", 4, wait_s=30.0))
+
+
+def selectors_are_kept(patch: Patch) -> Story:
+    """A Service goes on with the pods that it selected first."""
+    anew = controller.EndpointSlices._select_anew
+
+    def once(self: Any, key: str, service: Obj | None) -> None:
+        if key not in self._members:
+            anew(self, key, service)
+
+    patch.setattr(controller.EndpointSlices, "_select_anew", once)
+    vip = '{"selector": {"app": "nobody"}, "ports": [{"port": 80}]}'
+    made = Step("create_service", "vip", text=vip, wait_s=20.0)
+    return story(made, Step("service", "vip", text='{"selector": {"app": "a"}}', wait_s=30.0))
+
+
+def unready_are_answered(patch: Patch) -> Story:
+    """DNS answers with members that are not Ready."""
+    records = answer.service_records
+
+    def every(service: Obj, slices: Any) -> Any:
+        published = {**service["spec"], "publishNotReadyAddresses": True}
+        return records({**service, "spec": published}, slices)
+
+    patch.setattr("petset.dns.index.service_records", every)
+    return story(Step("image", "a", text="slow:1", wait_s=100.0))
+
+
+def answers_are_kept(patch: Patch) -> Story:
+    """What DNS has once answered stays: a name that was not there is never there."""
+
+    class Kept(dict[Any, Any]):
+        def clear(self) -> None:
+            pass
+
+    begin = local.LocalAnswers.follow
+
+    def follow(self: local.LocalAnswers) -> None:
+        self.cached = Kept()
+        begin(self)
+
+    patch.setattr(local.LocalAnswers, "follow", follow)
+    return story(Step("delete_pod", "a", 1, wait_s=30.0))
+
+
+def rules_are_kept(patch: Patch) -> Story:
+    """The Service rules do not hear of endpoints that change."""
+    patch.setattr(proxy, "_matters", lambda obj: (obj.get("spec"),))
+    vip = '{"selector": {"app": "a"}, "ports": [{"port": 80}]}'
+    made = Step("create_service", "vip", text=vip, wait_s=20.0)
+    return story(made, Step("delete_pod", "a", 1, wait_s=30.0))
+
+
 # -- Deployments ----------------------------------------------------------------------------------
 
 
@@ -302,5 +391,12 @@ MUTANTS: dict[Callable[[Patch], Story], str] = {
     evicts_regardless: "an eviction left 2 healthy pods where 3 are wanted",
     plans_from_old_caches: "makes a pod, has 6 and wants 6",
     one_too_few: "are left of",
+    old_addresses_stay: "do not follow",
+    others_hostname: "which has never had it",
+    late_slices: "do not follow",
+    selectors_are_kept: "do not follow",
+    unready_are_answered: "its DNS says",
+    answers_are_kept: "its DNS says",
+    rules_are_kept: "the ready endpoints are",
 }
 """Each mutant, and a word of the fault that tells it."""
