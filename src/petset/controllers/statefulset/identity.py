@@ -107,6 +107,7 @@ def new_pod(spec: Spec, ordinal: int, revision: Obj) -> MutableObj:
         revisions.REVISION_LABEL: label_of(revision),
     }
     pod["spec"]["hostname"] = short(name)
+    pod["spec"].pop("subdomain", None)  # the service's, or none: a template's own does not count
     if spec.service_name:
         pod["spec"]["subdomain"] = spec.service_name
     return pod

@@ -184,7 +184,7 @@ def _create(world: World, index: int) -> Step:
         return Step(wait=True)
     going = [meta.name_of(c) for c in claims if meta.is_deleting(c)]
     if going:
-        why = f"claim {going[0]} is being deleted"
+        why = f"pvc {going[0]} is being deleted"
         message = f"create Pod {name} in {_set(spec)} failed error: {why}"
         return Step((_warning(spec, "FailedCreate", message),), wait=True)
     revision = world.current if _gets_current(world, index) else world.update

@@ -50,7 +50,12 @@ def test_a_pod_carries_its_identity_and_keeps_what_the_template_says() -> None:
     spec = read(make(serviceName="nginx"))
     template = {
         "metadata": {"labels": {"app": "a"}, "annotations": {"x": "y"}},
-        "spec": {"containers": [], "volumes": [{"name": "www", "emptyDir": {}}, {"name": "o"}]},
+        "spec": {
+            "containers": [],
+            "volumes": [{"name": "www", "emptyDir": {}}, {"name": "o"}],
+            "hostname": "own",
+            "subdomain": "own",
+        },
     }
     revision = revisions.new_revision(
         spec.obj, spec.reference, template, number=1, collision_count=0
