@@ -1,7 +1,9 @@
 """The examples: their tutorials played as they stand, and members of their databases killed."""
 
 import contextlib
+import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -18,6 +20,8 @@ from tests.e2e.conftest import ROOT, Cluster, eventually, kubectl_path
 
 EXAMPLES = ROOT / "examples"
 FILLED = 200_000
+ODD = 'it\'s "odd" $HOME `:` \\ %s #1'
+"""A password, to see it quoted wherever that is needed."""
 TUTORIALS = [r for r in sorted(EXAMPLES.glob("*/README.md")) if list(tutorial.steps(r))]
 
 
@@ -71,7 +75,7 @@ MARIADB = Database(
     '-e "INSERT IGNORE INTO numbers VALUES ($i)"',
     read="mariadb -uapp app -Ne 'SELECT n FROM numbers'",
     fill=f"mariadb -uapp app -e 'INSERT INTO numbers SELECT seq FROM seq_1_to_{FILLED}'",
-    forget="export MYSQL_PWD=$MARIADB_ROOT_PASSWORD; mariadb -uroot -e 'FLUSH BINARY LOGS'; "
+    forget="export MYSQL_PWD=\"$MARIADB_ROOT_PASSWORD\"; mariadb -uroot -e 'FLUSH BINARY LOGS'; "
     "last=$(mariadb -uroot -Ne 'SHOW BINARY LOGS' | tail -n 1 | cut -f 1); "
     "until [ $(mariadb -uroot -Ne 'SHOW BINARY LOGS' | wc -l) = 1 ]; do "
     "mariadb -uroot -e \"PURGE BINARY LOGS TO '$last'\"; sleep 0.2; done",
@@ -149,22 +153,81 @@ def test_what_a_probe_leaves_behind_is_no_crash_of_postgres(cluster: Cluster) ->
         'psql -Atc "SELECT backend_start FROM pg_stat_activity '
         "WHERE backend_type = 'checkpointer'\""
     )
-    with started(cluster, POSTGRES) as members:
-        for member in members:
-            before = sh(cluster, member, running)
-            left = sh(cluster, member, "{ sleep 0.1; exit 3; } >/dev/null 2>&1 & echo $!")
-            gone = partial(sh, cluster, member, f"[ -e /proc/{left} ] || echo gone")
-            eventually(gone, f"{left} in {member} is reaped")
-            assert sh(cluster, member, running) == before != ""
+    with started(cluster, POSTGRES, 1) as (primary,):
+        before = sh(cluster, primary, running)
+        left = sh(cluster, primary, "{ sleep 0.1; exit 3; } >/dev/null 2>&1 & echo $!")
+        gone = partial(sh, cluster, primary, f"[ -e /proc/{left} ] || echo gone")
+        eventually(gone, f"{left} is reaped")
+        assert sh(cluster, primary, running) == before != ""
+
+
+def test_redis_is_not_ready_while_it_loads_its_data(cluster: Cluster) -> None:
+    asked = "redis-cli PING; sh /scripts/ready.sh && echo ready || echo waits; redis-cli PING"
+    with started(cluster, REDIS, 1) as (primary,):
+        many = "for i=1,20000 do redis.call('SADD', 'numbers', i) end"
+        sh(cluster, primary, f'redis-cli EVAL "{many}" 0')
+        config = cluster.kubectl("get", "configmap", "redis", "-o", "yaml")
+        slow = config.replace("repl-timeout 10", "key-load-delay 500")  # us
+        cluster.kubectl("replace", "-f", "-", stdin=slow)
+        cluster.kubectl("delete", "pod", primary)
+        wanted = re.compile(r"LOADING.*\s+waits\s+LOADING")
+        eventually(lambda: wanted.match(sh(cluster, primary, asked)), "it waits while it loads")
+
+
+def test_a_mariadb_replica_that_went_astray_clones_anew(cluster: Cluster) -> None:
+    write = 'MYSQL_PWD="$MARIADB_ROOT_PASSWORD" mariadb -uroot app -e "INSERT INTO numbers VALUES '
+    with started(cluster, MARIADB, 2) as (primary, replica):
+        sh(cluster, primary, MARIADB.prepare)
+        sh(cluster, primary, f'{write} (1)"')
+        eventually(lambda: sh(cluster, replica, MARIADB.read) == "1", "the replica has it")
+        sh(cluster, replica, f'{write} (2)"')
+        sh(cluster, primary, f'{write} (3)"')
+        eventually(lambda: "cloned" in cluster.kubectl("logs", replica), "it clones anew")
+        eventually(partial(is_ready, cluster, MARIADB, replica), f"{replica} Ready")
+        assert sh(cluster, replica, MARIADB.read).split() == ["1", "3"]
+
+
+def test_a_mariadb_replica_does_not_follow_a_primary_that_lost_its_data(cluster: Cluster) -> None:
+    again = "mariadb -uapp app -e 'CREATE TABLE t (n INT); DROP TABLE t'"
+    errors = "MYSQL_PWD=\"$MARIADB_ROOT_PASSWORD\" mariadb -uroot -e 'SHOW SLAVE STATUS\\G'"
+    with started(cluster, MARIADB, 2) as (primary, replica):
+        sh(cluster, primary, MARIADB.prepare)
+        sh(cluster, primary, MARIADB.write.replace("$i", "7"))
+        eventually(lambda: sh(cluster, replica, MARIADB.read) == "7", "the replica has it")
+        cluster.kubectl("delete", "pvc", f"data-{primary}", "--wait=false")
+        cluster.kubectl("delete", "pod", primary)
+        eventually(partial(is_ready, cluster, MARIADB, primary), "an empty primary is Ready")
+        sh(cluster, primary, f"for i in 1 2 3 4 5; do {again}; done")
+        refused = partial(sh, cluster, replica, f"{errors} | grep -E 'Errno: (1236|1950)'")
+        eventually(refused, "it is not followed")
+        left = sh(cluster, replica, "sh /scripts/alive.sh; ls -A /var/lib/mysql")
+        assert ".cloned" in left.split()
+        assert ".can-not-follow" not in left.split()
+        assert sh(cluster, replica, MARIADB.read) == "7"
+
+
+def test_a_clone_whose_source_vanishes_begins_anew(cluster: Cluster) -> None:
+    sql = 'MYSQL_PWD="$MARIADB_ROOT_PASSWORD" mariadb -uroot app'
+    with started(cluster, MARIADB, 1) as (primary,):
+        sh(cluster, primary, MARIADB.prepare)
+        lock = f"{sql} -e 'LOCK TABLES numbers WRITE; SELECT SLEEP(1000)' >/dev/null 2>&1 &"
+        sh(cluster, primary, lock)
+        cluster.kubectl("scale", "sts/mariadb", "--replicas=2")
+        listed = partial(sh, cluster, primary, f"{sql} -e 'SHOW PROCESSLIST'")
+        eventually(lambda: "Waiting for table metadata lock" in listed(), "the clone is under way")
+        node = cluster.pods("mariadb")[primary]["spec"]["nodeName"]
+        cluster.petset("node", "kill", node, "--name", cluster.name)
+        cluster.petset("up", "--name", cluster.name, "--kubeconfig", str(cluster.config))
+        eventually(partial(is_ready, cluster, MARIADB, "mariadb-1"), "the clone is Ready", 90)
 
 
 @contextmanager
-def started(cluster: Cluster, database: Database) -> Iterator[list[str]]:
-    """The example with three members Ready; afterwards nothing is left of it."""
+def started(cluster: Cluster, database: Database, count: int = 3) -> Iterator[list[str]]:
+    """The example with its members Ready; afterwards nothing is left of it."""
     name = database.name
-    members = [f"{name}-{i}" for i in range(3)]
-    cluster.kubectl("apply", "-f", str(database.manifest))
-    cluster.kubectl("scale", f"sts/{name}", "--replicas=3")
+    members = [f"{name}-{i}" for i in range(count)]
+    manifest = re.sub("change-me-.*", lambda _: json.dumps(ODD), database.manifest.read_text())
+    cluster.kubectl("apply", "-f", "-", stdin=manifest.replace("replicas: 2", f"replicas: {count}"))
     try:
         eventually(lambda: cluster.ready(name) == members, f"{members} Ready", 90)
         yield members
