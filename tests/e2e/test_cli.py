@@ -336,21 +336,6 @@ def test_two_ups_at_once_make_one_cluster(one: Box) -> None:
     one.assert_gone()
 
 
-def test_up_killed_anywhere_can_be_run_again(one: Box) -> None:
-    for tenth in range(1, 9):
-        begun = one.start("up", "--nodes", "2")
-        time.sleep(tenth * 0.1)
-        begun.kill()
-        begun.communicate()
-        if tenth % 3 == 0:
-            one.run("down", "--delete-data") if one.where.run.exists() else None
-            one.assert_gone()
-    one.run("up", "--nodes", "2")
-    assert one.run("status").out.count("Ready, agent running") == 2
-    one.run("down", "--delete-data")
-    new_cluster_is_gone(one)
-
-
 def test_down_during_up_waits_for_its_turn(one: Box) -> None:
     begun = one.start("up")
     while not one.where.run.exists():
@@ -358,17 +343,6 @@ def test_down_during_up_waits_for_its_turn(one: Box) -> None:
     one.run("down", "--delete-data")
     begun.communicate(timeout=60)
     new_cluster_is_gone(one)
-
-
-def test_interrupted_up_leaves_nothing(one: Box) -> None:
-    for tenth in (2, 3, 4):
-        begun = one.start("up")
-        time.sleep(tenth * 0.1)
-        begun.terminate()
-        out, _ = begun.communicate(timeout=60)
-        if "is ready" in out:
-            one.run("down", "--delete-data")
-        new_cluster_is_gone(one)
 
 
 def test_up_interrupted_while_it_tries_a_container_leaves_nothing(one: Box, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ crun refuses machines that mount cgroup v2 beside v1 (hybrid); there it is wrapp
 takes the v2 mount out of its sight.
 """
 
+import asyncio
 import json
 import os
 import platform
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from petset.node import kernel
-from petset.node.runtime import cgroup, process, spec
+from petset.node.runtime import cgroup, orphan, process, spec
 from petset.node.runtime.base import RuntimeFailedError
 
 SECCOMP_FILE = Path("/usr/share/containers/seccomp.json")
@@ -30,6 +31,7 @@ _CAPABILITIES = (
 CAPABILITIES = _CAPABILITIES.split()
 """Names by number."""
 
+_PROBE = "probe"
 _SYSTEM = "/usr/bin:/bin"
 """Where programs are that the container sees too; a user's PATH may begin elsewhere."""
 
@@ -167,25 +169,42 @@ async def _version(path: str) -> str:
 
 async def _try(program: str, run_dir: Path, cgroup_parent: str) -> str:
     """Run `true` in a container whose root is the machine's own programs. "" when it worked."""
-    bundle = run_dir / f"probe-{os.getpid()}"
+    bundle = run_dir / _PROBE
     root = bundle / "rootfs"
+    group = f"{cgroup_parent}/{_PROBE}" if cgroup_parent else ""
+    if bundle.exists():
+        await asyncio.to_thread(_end, bundle, group)  # an agent was killed while it tried
     root.mkdir(parents=True, exist_ok=True)
     try:
-        (bundle / "config.json").write_text(json.dumps(_config(root, cgroup_parent)))
+        (bundle / "config.json").write_text(json.dumps(_config(root, group)))
         command = [program, "--root", str(bundle / "state"), "run", "--bundle", str(bundle)]
-        done = await process.run([*command, f"petset-probe-{os.getpid()}"], timeout_s=20)
+        done = await process.run([*command, f"petset-{_PROBE}"], timeout_s=20)
     except (OSError, TimeoutError) as error:
+        await asyncio.to_thread(_end, bundle, group)
         return str(error) or "timed out"
     finally:
-        for point in kernel.mounts_below(bundle):
-            kernel.unmount(point)
-        shutil.rmtree(bundle, ignore_errors=True)
+        _remove(bundle)
     if done.code == 0:
         return ""
     return done.errors.decode(errors="replace").strip()[-300:] or f"exit code {done.code}"
 
 
-def _config(root: Path, cgroup_parent: str) -> dict[str, Any]:
+def _end(bundle: Path, group: str) -> None:
+    """End a trial that nobody waits for any more, and remove what is left of it."""
+    orphan.kill_all(str(bundle))
+    if group:
+        cgroup.kill(group)
+        cgroup.remove(group)
+    _remove(bundle)
+
+
+def _remove(bundle: Path) -> None:
+    for point in kernel.mounts_below(bundle):
+        kernel.unmount(point)
+    shutil.rmtree(bundle, ignore_errors=True)
+
+
+def _config(root: Path, group: str) -> dict[str, Any]:
     mounts: list[dict[str, Any]] = [
         {"destination": "/proc", "type": "proc", "source": "proc", "options": []},
         {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid"]},
@@ -215,8 +234,8 @@ def _config(root: Path, cgroup_parent: str) -> dict[str, Any]:
         "mounts": mounts,
         "linux": {"namespaces": [{"type": kind} for kind in ("pid", "mount", "network", "ipc")]},
     }
-    if cgroup_parent:
-        config["linux"]["cgroupsPath"] = f"{cgroup_parent}/probe-{os.getpid()}"
+    if group:
+        config["linux"]["cgroupsPath"] = group
         config["linux"]["resources"] = {"pids": {"limit": 64}}
     return config
 
