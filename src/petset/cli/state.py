@@ -374,21 +374,31 @@ def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
 
 
 def free_port(preferred: int) -> int:
-    """`preferred` if it can be had on 127.0.0.1 and is no stopped cluster's, else any free one."""
+    """`preferred` if it can be had on 127.0.0.1 and is no other cluster's, else any free one.
+
+    Call with the lock held: a cluster that is being started has its port from its file on.
+    """
     import socket
 
-    for port in (0,) if preferred in _kept_ports() else (preferred, 0):
+    kept = _kept_ports()
+    for port in (preferred, *[0] * len(kept), 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
+            found = int(probe.getsockname()[1])
+            if found not in kept:
+                return found
     raise Failure("no TCP port is free on 127.0.0.1")
 
 
 def _kept_ports() -> set[int]:
-    """Ports of the clusters whose state is in its usual place, running or not."""
+    """Ports of all clusters, running, stopped or about to start, wherever their state lies."""
+    states = list((paths.home() / "clusters").glob("*"))
+    for claim in (paths.home() / "ranges").glob("*"):
+        with contextlib.suppress(OSError, ValueError):
+            states.append(Path(claim.read_text()))
     ports = set()
-    for file in (paths.home() / "clusters").glob("*/cluster.json"):
+    for state in states:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            ports.add(int(json.loads(file.read_bytes())["port"]))
+            ports.add(int(json.loads((state / "cluster.json").read_bytes())["port"]))
     return ports

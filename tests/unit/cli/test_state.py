@@ -68,6 +68,14 @@ def test_port_of_a_stopped_cluster_is_left_to_it(where: paths.Paths) -> None:
     assert state.free_port(free) != free
 
 
+def test_port_of_a_cluster_elsewhere_that_does_not_listen_yet_is_left_to_it(
+    where: paths.Paths, tmp_path: Path
+) -> None:
+    free = state.free_port(0)
+    state.save(paths.of("b", tmp_path / "elsewhere"), state.Cluster("b", 0, free))
+    assert state.free_port(free) != free
+
+
 @pytest.mark.parametrize("name", ["", "A", "-a", "a-", "a_b", "a" * 31, "a/b"])
 def test_bad_cluster_names_are_refused(name: str) -> None:
     with pytest.raises(Failure, match="no cluster name"):
