@@ -185,6 +185,33 @@ async def test_a_program_that_is_not_there_is_a_failed_run(rig: Rig) -> None:
     assert caught.value.reason == "RunContainerError"
     (run,) = runtime.runs("u1")
     assert (run.state, run.exit_code, run.error) == ("exited", 128, caught.value.message)
+    assert (await rig.next_end()).id == run.id
+
+
+async def test_a_container_that_is_being_made_does_not_hear_its_stop_signal(rig: Rig) -> None:
+    runtime = await rig.runtime()
+    await runtime.start_sandbox(sandbox())
+    config, heard = rig.container("forever"), list[bool]()
+
+    def may_run() -> bool:
+        heard.append(runtime.signal(config.id, signal.SIGTERM))
+        return not heard[0]
+
+    run = await runtime.start(config, may_run)
+    assert heard == [False]
+    runtime.kill(run.id)
+    await rig.next_end()
+
+
+async def test_a_container_that_was_never_made_is_told_to_have_ended(rig: Rig) -> None:
+    runtime = await rig.runtime()
+    await runtime.start_sandbox(sandbox())
+    config = rig.container("forever")
+    with pytest.raises(RuntimeFailedError):
+        await runtime.start(config, lambda: False)
+    assert runtime.runs("u1") == []
+    ended = await rig.next_end()
+    assert (ended.id, ended.state) == (config.id, "exited")
 
 
 async def test_commands_inside_tell_their_code(rig: Rig) -> None:

@@ -39,6 +39,7 @@ class Behaviour:
         exit_code: with which code.
         stop_s: how long it takes to end after its stop signal; None: it ignores the signal.
         refusal: words with which the runtime refuses to start it; "" starts it.
+        create_s: how long it is being created; who kills it meanwhile makes that fail.
         commands: exit codes of commands run inside, by the command's first word; others give 0.
     """
 
@@ -46,6 +47,7 @@ class Behaviour:
     exit_code: int = 0
     stop_s: float | None = 0.0
     refusal: str = ""
+    create_s: float = 0.0
     commands: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -154,27 +156,21 @@ class FakeRuntime:
 
     async def start(self, config: ContainerConfig, may_run: MayRun = always) -> Run:
         """Start a container that does what the script tells."""
-        if not may_run():
-            raise RuntimeFailedError(
-                "a volume of the pod was taken over by another pod", "CreateContainerConfigError"
-            )
         machine, behaviour = self.machine, self.machine.script(config)
         now = machine.clock.now()
         created = new_run(config, now, machine.sandbox_ids.get(config.pod_uid, ""))
+        machine.runs[config.id] = created
+        if not may_run():
+            self._refused(created, why := "a volume of the pod was taken over by another pod")
+            machine.runs.pop(config.id)
+            raise RuntimeFailedError(why, "CreateContainerConfigError")
         run = replace(created, state="running", started_at=now)
         machine.known.add(config.pod_uid)
         if behaviour.refusal:
-            refused = replace(
-                run,
-                state="exited",
-                started_at=0.0,
-                finished_at=now,
-                exit_code=128,
-                error=behaviour.refusal,
-                cleaned=True,
-            )
-            machine.runs[config.id] = refused
-            raise RuntimeFailedError(behaviour.refusal)
+            raise self._refused(created, behaviour.refusal)
+        if behaviour.create_s:
+            await self._create(created, behaviour.create_s)
+            run = replace(run, started_at=machine.clock.now())
         machine.runs[config.id] = run
         machine.behaviours[config.id] = behaviour
         if behaviour.exit_after_s is not None:
@@ -182,8 +178,31 @@ class FakeRuntime:
             loop.call_later(behaviour.exit_after_s, machine.end, config.id, behaviour.exit_code)
         return run
 
+    async def _create(self, created: Run, seconds: float) -> None:
+        """Take some time; the run is there meanwhile."""
+        self.machine.runs[created.id] = created
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            self.machine.runs.pop(created.id)
+            raise
+        if self.machine.runs[created.id].exit_code:
+            raise self._refused(created, "failed to create the container: killed")
+
+    def _refused(self, created: Run, words: str) -> RuntimeFailedError:
+        """Note a run that never began, and tell of it."""
+        machine, now = self.machine, self.machine.clock.now()
+        ended = replace(created, state="exited", finished_at=now, exit_code=128, error=words)
+        machine.runs[created.id] = replace(ended, cleaned=True)
+        if machine.listener is not None:
+            machine.listener(machine.runs[created.id])
+        return RuntimeFailedError(words)
+
     def signal(self, container_id: str, number: int) -> bool:
         """Ask the container to stop, or kill it; programs here hear at once."""
+        run = self.machine.runs.get(container_id)
+        if run is not None and run.state == "created" and number != signal.SIGKILL:
+            return False
         if number == signal.SIGKILL:
             self.kill(container_id)
             return True
@@ -195,6 +214,10 @@ class FakeRuntime:
 
     def kill(self, container_id: str) -> None:
         """End the container at once; whoever watches hears of it a moment later."""
+        run = self.machine.runs.get(container_id)
+        if run is not None and run.state == "created":
+            self.machine.runs[container_id] = replace(run, exit_code=137)
+            return
         asyncio.get_running_loop().call_soon(self.machine.end, container_id, 137)
 
     async def remove(self, container_id: str) -> None:

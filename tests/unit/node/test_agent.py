@@ -44,6 +44,36 @@ def test_a_pod_runs_and_is_told(tmp_path: Path) -> None:
     played(tmp_path, story)
 
 
+def test_a_pod_deleted_while_its_container_is_made_is_asked_to_stop_once_it_runs(
+    tmp_path: Path,
+) -> None:
+    async def story(here: Rig) -> None:
+        here.scripts["c"] = Behaviour(create_s=5.0)
+        await here.create()
+        while not here.machine.runs:
+            await asyncio.sleep(0.1)
+        begun = here.clock.now()
+        await here.client.delete("pods", "p", "default")
+        await here.gone()
+        assert here.clock.now() - begun < 10  # and not the grace period of 30 s
+
+    played(tmp_path, story)
+
+
+def test_a_container_killed_while_it_is_made_does_not_keep_its_pod(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        here.scripts["c"] = Behaviour(create_s=20.0)
+        await here.create(terminationGracePeriodSeconds=2)
+        while not here.machine.runs:
+            await asyncio.sleep(0.1)
+        begun = here.clock.now()
+        await here.client.delete("pods", "p", "default")
+        await here.gone()
+        assert here.clock.now() - begun < 30
+
+    played(tmp_path, story)
+
+
 def test_restarts_come_at_growing_pauses(tmp_path: Path) -> None:
     async def story(here: Rig) -> None:
         here.scripts["c"] = Behaviour(exit_after_s=1.0, exit_code=1)

@@ -228,7 +228,8 @@ class Process(Protocol):
 
 
 OnExit = Callable[[Run], None]
-"""Told, on the event loop, of every run that has ended (also found so while adopting)."""
+"""Told, on the event loop, of every run that has ended (also found so while adopting), and of one
+that never began: somebody may be stopping it already."""
 
 
 MayRun = Callable[[], bool]

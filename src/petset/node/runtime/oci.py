@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +278,7 @@ class OciRuntime:
             raise
         except (RuntimeFailedError, OSError, rootfs.RootfsError, user.UnknownUserError) as error:
             await self._abandon(kept)
+            self._on_exit(record.never_began(kept, self._clock.now(), str(error)).run)
             if isinstance(error, RuntimeFailedError):
                 raise
             raise RuntimeFailedError(str(error), "CreateContainerError") from error
@@ -304,15 +305,9 @@ class OciRuntime:
     async def _give_up(self, kept: record.Record, words: str) -> None:
         """Note a run that never came to be, and clean what was made for it."""
         await self._end_orphans(kept)
-        kept = record.with_run(
-            replace(kept, starter_pid=0, starter_ticks=0),
-            state="exited",
-            finished_at=self._clock.now(),
-            exit_code=128,
-            error=words,
-        )
-        self._records.note(kept)
+        self._records.note(record.never_began(kept, self._clock.now(), words))
         await self.remove(kept.run.id)
+        self._on_exit(self._records[kept.run.id].run)
 
     async def _begin(self, kept: record.Record) -> record.Record:
         """Let a created container run. One that ended meanwhile is what its exit file tells."""
@@ -409,6 +404,8 @@ class OciRuntime:
     def signal(self, container_id: str, number: int) -> bool:
         """Signal the container's first process; nothing if it has ended. False: not heard."""
         kept = self._records.get(container_id)
+        if kept is not None and kept.run.state == "created" and not kept.pid:
+            return False  # it is being made: there is no process yet
         return kept is None or kernel.tell(kept.pid, kept.ticks, number)
 
     def kill(self, container_id: str) -> None:

@@ -105,6 +105,12 @@ def with_run(record: Record, **changes: object) -> Record:
     return replace(record, run=replace(record.run, **changes))  # type: ignore[arg-type]
 
 
+def never_began(record: Record, at: float, words: str) -> Record:
+    """`record` of a run that could not be created, as was found at `at`."""
+    begun = replace(record, starter_pid=0, starter_ticks=0)
+    return with_run(begun, state="exited", finished_at=at, exit_code=128, error=words)
+
+
 def with_processes(record: Record, started: Started) -> Record:
     """`record` with the processes that were started for it."""
     return replace(
