@@ -236,7 +236,7 @@ def test_a_directory_volume_is_made_bound_and_told() -> None:
     claim = world.get(CLAIMS, "data")
     assert claim is not None
     assert volume["metadata"]["name"] == f"pvc-{meta.uid_of(claim)}"
-    assert volume["spec"]["hostPath"]["type"] == "DirectoryOrCreate"
+    assert volume["spec"]["hostPath"]["type"] == "Directory"
     assert "nodeAffinity" not in volume["spec"]
     assert volume["status"]["phase"] == claim["status"]["phase"] == "Bound"
     assert claim["status"]["capacity"] == {"storage": "1Gi"}

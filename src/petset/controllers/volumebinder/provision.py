@@ -96,7 +96,7 @@ def _volume(claim: Obj, class_: Obj, path: str, node: str) -> MutableObj:
     if class_.get("provisioner") == LOCAL:
         spec |= {"local": {"path": path}, "nodeAffinity": _only_on(node)}
     else:
-        spec["hostPath"] = {"path": path, "type": "DirectoryOrCreate"}
+        spec["hostPath"] = {"path": path, "type": "Directory"}  # made before; never made anew
     annotations = {
         binding.PROVISIONED_BY: class_.get("provisioner"),
         binding.BOUND_BY_CONTROLLER: "yes",

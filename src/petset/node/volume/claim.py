@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from petset.api.meta import Obj, annotations_of, name_of, namespace_of, uid_of
 from petset.node.volume.base import Fetch, VolumeFailedError
+from petset.node.volume.hostpath import LOCAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +12,8 @@ class Source:
     """Where a claim's data lies.
 
     Attributes:
+        kind: what has to be at the path, as `hostpath.check` takes it. A volume's data is never
+            made anew: its pod would begin with nothing where there was something.
         fenced: whether only one node may use it at a time.
         one_pod: whether only one pod may.
         group_applies: whether fsGroup changes the owner of what is inside (not of paths that
@@ -55,12 +58,13 @@ def source_of(volume: Obj, claim: Obj) -> Source:
     made_here = "pv.kubernetes.io/provisioned-by" in annotations_of(volume)
     for kind in ("hostPath", "local"):
         if spec.get(kind):
+            has_data = kind == "local" or made_here
             return Source(
                 path=spec[kind]["path"],
-                kind=spec[kind].get("type") or "",
+                kind=LOCAL if has_data else spec[kind].get("type") or "",
                 fenced=fenced,
                 one_pod="ReadWriteOncePod" in modes,
-                group_applies=kind == "local" or made_here,
+                group_applies=has_data,
             )
     known = ("capacity", "accessModes", "claimRef", "storageClassName", "nodeAffinity")
     others = [k for k, v in spec.items() if isinstance(v, dict) and k not in known]

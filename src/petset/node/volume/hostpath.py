@@ -6,6 +6,9 @@ from pathlib import Path
 
 from petset.node.volume.base import VolumeFailedError
 
+LOCAL = "Local"
+"""Beside the types of hostPath: the directory of a volume, which has to be there."""
+
 _IS: dict[str, tuple[Callable[[int], bool], str]] = {
     "Directory": (stat.S_ISDIR, "is not a directory"),
     "File": (stat.S_ISREG, "is not a file"),
@@ -16,9 +19,17 @@ _IS: dict[str, tuple[Callable[[int], bool], str]] = {
 
 
 def check(path: Path, kind: str) -> None:
-    """Make sure that `path` is what hostPath type `kind` says. Raises VolumeFailedError."""
+    """Make sure that `path` is what hostPath type `kind`, or LOCAL, says.
+
+    Raises VolumeFailedError.
+    """
     if kind in ("", "DirectoryOrCreate", "FileOrCreate"):
         _make(path, kind)
+        return
+    if kind == LOCAL:
+        if not path.is_dir():
+            found = "is not a directory" if path.exists() else "does not exist"
+            raise VolumeFailedError(f'path "{path}" {found}')
         return
     if kind not in _IS:
         raise VolumeFailedError(f"petset does not support hostPath type {kind} yet")

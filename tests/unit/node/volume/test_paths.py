@@ -21,6 +21,22 @@ def test_host_path_types_are_checked_and_made(tmp_path: Path) -> None:
         hostpath.check(tmp_path, "Odd")
 
 
+def test_data_of_volumes_that_is_missing_is_never_begun_anew(tmp_path: Path) -> None:
+    lost, file = tmp_path / "lost", tmp_path / "file"
+    file.touch()
+    by_hand = {**volume(hostPath={"path": str(lost)}), "metadata": {"name": "pv"}}
+    assert claim.source_of(by_hand, CLAIM).kind == ""
+    older = {"path": str(lost), "type": "DirectoryOrCreate"}
+    for kept in (volume(hostPath=older), volume(local={"path": str(lost)})):
+        kind = claim.source_of(kept, CLAIM).kind
+        with pytest.raises(VolumeFailedError, match=r'^path ".*lost" does not exist$'):
+            hostpath.check(lost, kind)
+        assert not lost.exists()
+        with pytest.raises(VolumeFailedError, match="is not a directory"):
+            hostpath.check(file, kind)
+        hostpath.check(tmp_path, kind)
+
+
 def test_sub_paths_stay_inside(tmp_path: Path) -> None:
     root = tmp_path / "v"
     root.mkdir()
