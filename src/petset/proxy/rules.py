@@ -7,6 +7,7 @@ NodePorts. nftables.py makes the text. IPv4 only.
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from petset.api import meta
 from petset.api.meta import Obj
@@ -118,6 +119,7 @@ def _is_proxied(service: Obj) -> bool:
     )
 
 
+@lru_cache(1 << 12)
 def _is_ipv4(text: object) -> bool:
     try:
         return bool(ipaddress.IPv4Address(str(text)))

@@ -83,8 +83,9 @@ class NameJudge:
         if not names.ready:
             return
         if resource == SLICES:
-            for key in {truth.service_of(part) for part in (old, new) if part is not None}:
-                self._compare(names, key, _touched(old, new))
+            touched = _touched(old, new)
+            for key in {truth.service_of(p) for p in (old, new) if p is not None and touched}:
+                self._compare(names, key, touched)
         else:
             self._compare(names, meta.key_of(new or old or {}), None)
 
@@ -276,9 +277,12 @@ def _own(slices: Iterable[Obj]) -> Iterator[Member]:
 
 
 def _touched(old: Obj | None, new: Obj | None) -> set[str]:
-    """Names of the members that a change of a slice is about."""
-    before, after = (set(truth.from_slices([p] if p else [])) for p in (old, new))
-    return {member.label for member in before ^ after}
+    """Names of the members of which a change of a slice may change what DNS answers."""
+    before, after = (
+        {(m.label, m.address, m.ready) for m in truth.from_slices([p] if p else [])}
+        for p in (old, new)
+    )
+    return {label for label, _, _ in before ^ after}
 
 
 def _difference(found: set[Member], wanted: set[Member]) -> str:

@@ -79,7 +79,7 @@ def _wanted(
         namespace, _, name = key.partition("/")
         service, below = services.get(key), f"{name}.{namespace}.svc.{ZONE}"
         for pod in pods:  # the names of all who ever were: most of them are gone
-            if pod.startswith(f"{namespace}/"):
+            if pod.startswith(f"{key}-"):
                 found[f"{pod.partition('/')[2]}.{below}", wire.A] = set()
         members = list(truth.from_slices(slices.get(key, {}).values()))
         if service is not None and truth.selector_of(service):

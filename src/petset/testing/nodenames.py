@@ -8,6 +8,7 @@ import asyncio
 import ipaddress
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from petset.api.meta import Obj
@@ -87,12 +88,23 @@ class NodeNames:
         """The answer to a question, from the cache of answers where it is there; None: silence."""
         if self._known is None:
             return None
-        query = _HEADER + wire.question(wire.name_of(name), kind) + _OPT
+        query = _query(name, kind)
         cached = self._known.cached.get(query[2:])
         reply = query[:2] + cached.take() if cached else self._known.reply(query, udp=True)
         if reply is not None and reply[2] & _TRUNCATED:
             reply = self._known.reply(query, udp=False)
-        return None if reply is None else Told(reply[3] & 15, frozenset(_texts(reply)))
+        return None if reply is None else _told(reply)
+
+
+@lru_cache(1 << 10)
+def _query(name: str, kind: int) -> bytes:
+    return _HEADER + wire.question(wire.name_of(name), kind) + _OPT
+
+
+@lru_cache(1 << 10)
+def _told(reply: bytes) -> Told:
+    """What a reply says; every node of a story says much the same."""
+    return Told(reply[3] & 15, frozenset(_texts(reply)))
 
 
 def _texts(reply: bytes) -> Iterator[str]:
