@@ -67,6 +67,12 @@ def data_of_template(template: Obj) -> MutableObj:
     return {"spec": {"template": {**_without_nulls(template), "$patch": "replace"}}}
 
 
+def _in_order(data: Obj) -> MutableObj:
+    """The data with its keys sorted: `kubectl rollout undo` compares their text with its own."""
+    made: MutableObj = orjson.loads(orjson.dumps(data, option=orjson.OPT_SORT_KEYS))
+    return made
+
+
 def template_of(revision: Obj) -> MutableObj:
     """The template that a revision keeps."""
     template = ((revision.get("data") or {}).get("spec") or {}).get("template") or {}
@@ -166,9 +172,9 @@ def resolve(
             candidate = new_revision(
                 owner, reference, template, number=number, collision_count=collisions
             )
-        update = candidate if other is None else other
+        update = other or {**candidate, "data": _in_order(candidate["data"])}
         if other is None:
-            actions.append(Create(RESOURCE, candidate))
+            actions.append(Create(RESOURCE, update))
         revisions.append(update)
     name = status.get("currentRevision") or ""
     current = next((r for r in revisions if meta.name_of(r) == name), update)

@@ -115,6 +115,14 @@ def test_the_first_revision_is_number_one_and_current() -> None:
     assert found.current is found.update
 
 
+def test_what_is_stored_has_its_keys_in_order_as_kubectl_expects() -> None:
+    """`kubectl rollout undo` skips a roll-back to a template of the same text."""
+    (made,) = resolve("nginx:1").actions
+    kept = made.obj["data"]["spec"]["template"]
+    assert list(kept) == ["$patch", "metadata", "spec"]
+    assert list(kept["spec"]["containers"][0]) == ["image", "name"]
+
+
 def test_an_equal_newest_revision_is_taken_as_it_is() -> None:
     one, two = revision("nginx:1", 1), revision("nginx:2", 2)
     found = resolve("nginx:2", one, two, currentRevision=meta.name_of(one))
