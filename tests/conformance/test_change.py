@@ -67,13 +67,13 @@ async def test_replace_and_conflicts(newest: Kubectl) -> None:
 async def test_rollout_status_history_undo(newest: Kubectl) -> None:
     await newest.run("apply", "-f", "-", stdin=WEB)
     await _set_status(newest, {"replicas": 3, "readyReplicas": 1, "observedGeneration": 1})
-    waiting = await newest.run("rollout", "status", "sts/web", "--timeout=1s", check=False)
+    waiting = await newest.run("rollout", "status", "sts/web", "--timeout=3s", check=False)
     assert "Waiting for 2 pods to be ready..." in waiting.out
     await _set_status(
         newest,
         {"replicas": 3, "readyReplicas": 3, "updatedReplicas": 3, "observedGeneration": 1},
     )
-    done = await newest.run("rollout", "status", "sts/web", "--timeout=5s")
+    done = await newest.run("rollout", "status", "sts/web", "--timeout=20s")
     assert "partitioned roll out complete: 3 new pods have been updated..." in done.out
     await _make_revision(newest)
     history = await newest.run("rollout", "history", "sts/web")
@@ -127,7 +127,7 @@ async def test_rollout_restart_and_set_image(newest: Kubectl) -> None:
 
 async def test_wait_sees_conditions_and_deletions(newest: Kubectl) -> None:
     await newest.run("create", "-f", "-", stdin=POD)
-    late = await newest.run("wait", "--for=condition=Ready", "pod/one", "--timeout=1s", check=False)
+    late = await newest.run("wait", "--for=condition=Ready", "pod/one", "--timeout=3s", check=False)
     assert "timed out waiting for the condition on pods/one" in late.err
     waiting = asyncio.ensure_future(
         newest.run("wait", "--for=condition=Ready", "pod/one", "--timeout=20s")

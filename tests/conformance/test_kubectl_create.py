@@ -136,6 +136,7 @@ async def objects_made(home: Path, binary: Path) -> list[Any]:
         ]
 
 
+@pytest.mark.timeout(240)  # some hundred runs of kubectl
 async def test_json_and_protobuf_leave_the_same_objects(tmp_path: Path) -> None:
     by_minor = {path.name.rpartition(".")[2]: path for path in FOUND}
     if not {"31", "32"} <= by_minor.keys():

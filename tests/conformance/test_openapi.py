@@ -29,6 +29,7 @@ async def test_every_kubectl_explains_from_the_older_document(kubectl: Kubectl) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)  # some two hundred runs of kubectl
 async def test_both_documents_explain_every_resource_alike(newest: Kubectl) -> None:
     lines = (await newest.run("api-resources", "--no-headers", "--verbs=get")).lines
     found = {line[0]: line[-3] for line in lines if line[0] != RECURSIVE}

@@ -1,6 +1,7 @@
 """Volumes made by hand, released ones, and claims for one pod."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -136,14 +137,12 @@ def test_a_provisioner_that_fails_on_a_node_leaves_the_choice_to_the_scheduler(
 ) -> None:
     blocked = cluster.where.volumes
     cluster.kubectl("get", "storageclass", "standard", "local")
-    blocked.mkdir(exist_ok=True)
-    blocked.rename(blocked.with_name("aside"))
+    shutil.rmtree(blocked, ignore_errors=True)  # nothing is in it, and it is made when needed
     blocked.write_text("in the way")
     apply(cluster, claim("late", storageClassName="local"))
     start(cluster, "one", "late")
     eventually(lambda: "ProvisioningFailed" in reasons(cluster, "late"), "provisioning fails")
     blocked.unlink()
-    blocked.with_name("aside").rename(blocked)
     faults.expect_ready(cluster, "one", ["one"])
     faults.delete_all(cluster)
     faults.expect_no_traces(cluster)

@@ -152,8 +152,8 @@ def _play(operation: Any, caller: Caller, mode: GenerationMode, number: int) -> 
         one()
 
 
-def run(address: str, names: list[str], *, number: int, until_s: float) -> Report:
-    """Play operations of the documents `names` in random order until the loop time `until_s`."""
+def run(address: str, names: list[str], *, number: int, seconds: float) -> Report:
+    """Play operations of the documents `names` in random order, for so long once they are read."""
     report = Report()
     caller = Caller(address, report, number)
     config = schemathesis.Config.from_dict({})
@@ -166,6 +166,7 @@ def run(address: str, names: list[str], *, number: int, until_s: float) -> Repor
             loaded = schemathesis.openapi.from_dict(document, config=config)
             found = loaded.get_all_operations()
             operations += [one.ok() for one in found if isinstance(one, Ok)]
+        until_s = time.monotonic() + seconds
         for turn in itertools.count(number):
             Random(turn).shuffle(operations)
             for operation, mode in itertools.product(operations, MODES):
@@ -183,8 +184,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     given_ = parser.parse_args()
     with server() as address:
-        until_s = time.monotonic() + given_.seconds
-        report = run(address, given_.documents or documents(), number=given_.seed, until_s=until_s)
+        names = given_.documents or documents()
+        report = run(address, names, number=given_.seed, seconds=given_.seconds)
     print(dict(sorted(report.statuses.items())))
     for line in dict.fromkeys(report.found):
         print(f"FOUND {line}")

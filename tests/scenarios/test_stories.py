@@ -10,6 +10,7 @@ HERE = Path(__file__).parent
 STORIES = sorted(HERE.glob("*/stories/*.yaml"))
 
 
+@pytest.mark.timeout(300)  # virtual time: it takes a processor, and waits for nothing
 @pytest.mark.parametrize("path", STORIES, ids=lambda p: f"{p.parent.parent.name}-{p.stem}")
 def test_stories_lead_to_the_golden_traces(path: Path) -> None:
     golden.compare(path.with_suffix(".trace"), stage.render(path))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from petset.base.clock import SystemClock
+from petset.store.drivers.checkpoint import LOG_BYTES_MAX
 from petset.store.log import HISTORY_BYTES_MAX, open_store
 from petset.store.types import Event, Store
 from petset.testing.churn import SPARE_BYTES, Churn, DrivenClock
@@ -35,7 +36,8 @@ async def test_days_of_leases_statuses_and_events_leave_files_and_memory_small(
         churn.close()
         await store.close()
     assert sizes.over <= SPARE_BYTES
-    assert sizes.files <= files + SPARE_BYTES / 8, "the files go on growing"
+    # How much of its bound the log takes depends on how far behind the disk is at the moment.
+    assert sizes.files <= files + SPARE_BYTES / 8 + LOG_BYTES_MAX, "the files go on growing"
     assert sizes.history <= HISTORY_BYTES_MAX * 2.5
     assert 0 < events <= 3 * 360 + 3 * 3, "Events outlive their hour"
 
@@ -55,6 +57,7 @@ async def empty(store: Store, numbers: range) -> None:
     )
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(("size", "count"), [(100_000, 1000), (2100, 20_000), (900_000, 100)])
 async def test_files_get_small_again_when_much_was_deleted(
     tmp_path: Path, size: int, count: int

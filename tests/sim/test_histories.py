@@ -12,6 +12,9 @@ from tests.sim.story import draw
 BATCH = 10
 HISTORIES = 200
 
+pytestmark = pytest.mark.timeout(600)
+"""A batch takes seconds of the processor; time itself is virtual, so nothing waits for it."""
+
 
 @pytest.mark.parametrize("first", range(0, HISTORIES, BATCH))
 def test_histories_break_no_rule(first: int) -> None:
