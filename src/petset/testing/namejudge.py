@@ -248,7 +248,7 @@ class NameJudge:
         """What the store said at `since` has come to every node that nothing happened to."""
         namespace, _, name = key.partition("/")
         for names in self.nodes:
-            if not names.ready or not _calm(self._world.wires[names.name], since):
+            if not self._is_calm(names, since):
                 continue
             cache = names.slices if resource == SLICES else names.services
             known = cache.get(namespace, name)
@@ -260,9 +260,13 @@ class NameJudge:
         if self._named_at == since:  # else a later change is under way
             self._compare_rules(since)
 
+    def _is_calm(self, names: NodeNames, since: float) -> bool:
+        there = names.ready and names.began_at + CALM_S <= since
+        return there and _calm(self._world.wires[names.name], since)
+
     def _compare_rules(self, since: float) -> None:
         for names in self.nodes:
-            if names.ready and _calm(self._world.wires[names.name], since):
+            if self._is_calm(names, since):
                 for text in namerest.wrong_rules(names, self._services, self._slices):
                     self._fault(text)
 

@@ -6,6 +6,7 @@ begin anew with every start of the agent.
 
 import asyncio
 import ipaddress
+import math
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -44,11 +45,15 @@ class NodeNames:
         name: of the node.
         client: the way to the API.
         hear: told of each change, once DNS has heard of it.
+
+    Attributes:
+        began_at: when the present life of the agent began, on the event loop's clock.
     """
 
     def __init__(self, name: str, client: Client, hear: Hear) -> None:
         self.name = name
         self.services, self.slices = Cache("services"), Cache(SLICES)
+        self.began_at = math.inf
         self._client = client
         self._hear = hear
         self._known: LocalAnswers | None = None
@@ -66,6 +71,7 @@ class NodeNames:
 
     async def run(self) -> None:
         """One life of the agent."""
+        self.began_at = asyncio.get_running_loop().time()
         informers = Informers(self._client)
         self.services, self.slices = informers.cache("services"), informers.cache(SLICES)
         known = self._known = LocalAnswers(informers, Index(ZONE))
