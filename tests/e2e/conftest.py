@@ -45,7 +45,7 @@ async def _have(*refs: str) -> None:
     service = ImageService(paths.images())
     try:
         for ref in refs:
-            with contextlib.suppress(ImageError):  # the pods will tell why
+            with contextlib.suppress(ImageError, OSError):  # the pods will tell why
                 await service.ensure(ref, "IfNotPresent", lambda *_: None)
     finally:
         await service.close()
