@@ -118,6 +118,40 @@ def test_up_killed_anywhere_can_be_run_again(one: Box) -> None:
     is_gone(one)
 
 
+def nodes(cluster: Box) -> list[str]:
+    listed: Any = cluster.json("nodes")
+    return sorted(node["metadata"]["name"] for node in listed["items"])
+
+
+def test_nodes_that_an_interrupted_up_added_are_gone(one: Box) -> None:
+    one.run("up")
+    before = one.pids()
+    ended, _ = dies(one, "up", "--nodes", "2", at=r"socket\.connect", by=TERM)  # when all is Ready
+    assert ended.code == 130, ended
+    assert one.pids() == before
+    assert nodes(one) == ["node-1"]
+    left = [*one.where.run.rglob("*node-2*"), *one.where.state.rglob("*node-2*")]
+    assert [p for p in left if p.parent != one.where.logs] == []
+    assert not [trace for trace in one.traces() if "node-2" in trace]
+
+
+def test_foreground_interrupted_as_it_begins_stops_the_cluster(one: Box) -> None:
+    ended, _ = dies(one, "up", "--foreground", at=r"rename .*/\.kubeconfig\.", by=TERM)
+    assert ended.code == 0, ended
+    assert "is stopped" in ended.out
+    one.assert_gone()
+
+
+def test_node_that_does_not_start_is_not_added(one: Box) -> None:
+    one.run("up")
+    with doom(one, "agent", "libc", KILL):
+        one.run("node add", ok=False)
+    assert set(one.pids()) == {"server", "agent-node-1"}
+    assert not one.where.node_run("node-2").exists()
+    one.run("up")
+    assert nodes(one) == ["node-1"]
+
+
 @pytest.mark.parametrize(
     "at",
     [

@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from petset.cli import down, paths, process, state, up
@@ -21,19 +22,24 @@ def run(where: paths.Paths, cluster: state.Cluster) -> None:
     """Watch over the cluster's processes until SIGINT or SIGTERM."""
 
     def end(number: int, frame: FrameType | None) -> None:
+        _heed(signal.SIG_IGN)  # once is enough: the cluster is stopped whole
         raise _EndError
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
     print("  staying in the foreground; Ctrl-C stops the cluster", flush=True)
     try:
+        _heed(end)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, up.ENDINGS)
         _watch(where, cluster.name)
         print(f"Cluster {cluster.name} was stopped by another command.")
     except _EndError:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         with state.lock(f"cluster {cluster.name}"):
             down.stop(where, cluster.name, container_grace_s=down.GRACE_S)
         print(f"Cluster {cluster.name} is stopped; its data stays in {where.state}.")
+
+
+def _heed(how: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in up.ENDINGS:
+        signal.signal(number, how)
 
 
 def _watch(where: paths.Paths, name: str) -> None:

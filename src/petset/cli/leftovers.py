@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
@@ -41,6 +42,9 @@ class Undo:
     def _run(self) -> None:
         if not self._fresh and not self._description:
             return  # it could not be read, so nothing was begun
+        if not self._fresh:
+            with contextlib.suppress(OSError, ValueError, KeyError, Failure):
+                self._take_back_nodes()
         if self._idle:
             from petset.cli import down
 
@@ -54,6 +58,15 @@ class Undo:
             remove_state(self._where)
             if self._existed:
                 self._where.state.mkdir(exist_ok=True)
+
+    def _take_back_nodes(self) -> None:
+        """While the server still runs: it may know the nodes that were added."""
+        known = json.loads(self._description)["nodes"]
+        cluster = state.load(self._where)
+        if cluster is not None and (added := [n for n in cluster.nodes if n not in known]):
+            from petset.cli import nodes
+
+            nodes.take_back(self._where, cluster, added)
 
     def _put_back(self) -> None:
         file = self._where.cluster_file

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import shutil
 import signal
+from collections.abc import Sequence
 
 from petset.api.errors import StatusError
 from petset.base.clock import SystemClock
 from petset.cli import checks, paths, process, state, thin, up
 from petset.cli.failure import Failure
 from petset.client.client import Client
+from petset.client.transport import TransportError
 
 PODS_GONE_S = 10.0
 """How long the pods of a removed node may take to go."""
@@ -56,9 +58,15 @@ def add(name: str, node: str) -> None:
 
         pki.ensure_node(where.pki, node, cluster.node_ip(number))
         state.save(where, cluster)
-        started = up.start_agent(where, cluster, node)
-        if started is not None:
-            up.expect_ready(started, f"node {node}")
+        try:
+            started = up.start_agent(where, cluster, node)
+            if started is not None:
+                up.expect_ready(started, f"node {node}")
+        except BaseException:
+            take_back(where, cluster, [node])
+            del cluster.nodes[node]
+            state.save(where, cluster)
+            raise
     print(f"Node {node} is ready.")
 
 
@@ -119,19 +127,39 @@ def remove(name: str, node: str) -> None:
     with state.lock(f"cluster {state.check_name(name)}"):
         where, cluster = _cluster(name)
         _known(cluster, node)
-        lose(where, node)
-        from petset.node.network import host
-        from petset.node.runtime import teardown
-
-        teardown.destroy_node(where.node_run(node), where.node_state(node))
-        host.remove_node(host.ClusterNetwork(name, cluster.index), cluster.nodes[node])
+        take_down(where, cluster, node)
         asyncio.run(_delete_objects(where, cluster, node))
-        shutil.rmtree(where.node_state(node), ignore_errors=True)
-        for suffix in ("crt", "key"):
-            (where.pki / f"node-{node}.{suffix}").unlink(missing_ok=True)
+        forget(where, node)
         del cluster.nodes[node]  # last: as long as it is there, it can be removed again
         state.save(where, cluster)
     print(f"Node {node} is removed; its pods start again on the nodes that are left.")
+
+
+def take_down(where: paths.Paths, cluster: state.Cluster, node: str) -> None:
+    """End all that a node ran, and take its mounts, namespaces and routes."""
+    from petset.node.network import host
+    from petset.node.runtime import teardown
+
+    lose(where, node)
+    teardown.destroy_node(where.node_run(node), where.node_state(node))
+    host.remove_node(host.ClusterNetwork(cluster.name, cluster.index), cluster.nodes[node])
+
+
+def forget(where: paths.Paths, node: str) -> None:
+    """Delete what is kept of a node that was taken down."""
+    shutil.rmtree(where.node_state(node), ignore_errors=True)
+    for suffix in ("crt", "key"):
+        (where.pki / f"node-{node}.{suffix}").unlink(missing_ok=True)
+
+
+def take_back(where: paths.Paths, cluster: state.Cluster, added: Sequence[str]) -> None:
+    """Take down nodes that are not to be, and what is known of them; the API may not answer."""
+    for node in added:
+        take_down(where, cluster, node)
+        if process.read(where.pid_file("server")):
+            with contextlib.suppress(StatusError, TransportError):
+                asyncio.run(_delete_objects(where, cluster, node))
+        forget(where, node)
 
 
 async def _delete_objects(where: paths.Paths, cluster: state.Cluster, node: str) -> None:

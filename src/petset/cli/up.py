@@ -10,6 +10,9 @@ from types import FrameType
 from petset.cli import checks, leftovers, paths, process, state
 from petset.cli.failure import Failure
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
+"""The signals that ask a command to end."""
+
 _READY_S = 30.0
 
 
@@ -46,10 +49,10 @@ def run(wanted: Wanted, *, foreground: bool) -> None:
 def _finish() -> None:
     """From here on nothing is undone: who interrupts now still hears that the cluster is there.
 
-    The user's kubeconfig is written after this: an undone cluster is not in it.
+    The user's kubeconfig is written after this: an undone cluster is not in it. Signals wait, for
+    who stays in the foreground.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

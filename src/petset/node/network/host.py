@@ -84,8 +84,8 @@ def remove(cluster: ClusterNetwork) -> None:
     with netlink.Netlink() as host:
         host.do(netlink.delete_link(cluster.bridge))
     if shutil.which("nft") and _has_table(cluster):
-        _nft(f"delete table ip {cluster.table}\n")
         _close_docker_forward(cluster, _forward_chain())
+        _nft(f"delete table ip {cluster.table}\n")  # last: it tells that there may be the rest
 
 
 def add_node(cluster: ClusterNetwork, node: int) -> None:
