@@ -20,7 +20,8 @@ BACKOFF_FIRST_S = 10.0
 BACKOFF_MAX_S = 300.0
 BACKOFF_RESET_S = 600.0
 LOST_MIN_S = 1.0
-"""A run of at least this length that ended unseen (a power cut, a dead conmon) did not crash."""
+"""A run of at least this length that ended unseen (a power cut, a dead conmon), or with the sandbox
+that it was in (the cluster or the node was stopped), did not crash."""
 GONE_GRACE_S = 1
 """Grace of a pod whose object is gone already: a successor may be on its way."""
 
@@ -129,12 +130,12 @@ def backoff_s(count: int) -> float:
     return 0.0 if count <= 0 else min(BACKOFF_FIRST_S * 2.0 ** (count - 1), BACKOFF_MAX_S)
 
 
-def next_backoff(run: Run) -> int:
+def next_backoff(seen: PodSeen, run: Run) -> int:
     """Which restart in a row the next one is, after `run` ended."""
     length_s = run.finished_at - run.started_at if run.started_at else 0.0
     if length_s >= BACKOFF_RESET_S:
         return 0
-    if run.lost and length_s >= LOST_MIN_S:
+    if (run.lost or not seen.is_current(run)) and length_s >= LOST_MIN_S:
         return max(0, run.backoff - 1)
     return run.backoff
 
@@ -391,7 +392,7 @@ def _due(seen: PodSeen, spec: object, wake: _Wake, *, init: bool) -> Start | Non
     policy = podspec.restart_policy(seen.pod, spec, init=init)
     if not may_restart(policy, run):
         return None
-    count = next_backoff(run)
+    count = next_backoff(seen, run)
     if not wake.is_due(run.finished_at + backoff_s(count)):
         return None
     return Start(name, run.attempt + 1, count + 1)

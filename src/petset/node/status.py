@@ -116,7 +116,7 @@ def _states(
         return ended, _last(container, host)
     if container.waiting is not None:
         return _waiting(*container.waiting.shown(now)), ended
-    delay = plan.backoff_s(plan.next_backoff(run))
+    delay = plan.backoff_s(plan.next_backoff(seen, run))
     if now < run.finished_at + delay:
         words = (
             f"back-off {_duration(delay)} restarting failed container={spec['name']} "

@@ -177,12 +177,24 @@ def test_a_power_cut_is_no_crash_and_adds_no_pause() -> None:
     count = 0
     for _ in range(5):
         lost = ended(137, lost=True, backoff=count, finished_at=NOW + 60)
-        assert plans.backoff_s(plans.next_backoff(lost)) == 0
-        count = plans.next_backoff(lost) + 1
+        assert plans.backoff_s(plans.next_backoff(seen(), lost)) == 0
+        count = plans.next_backoff(seen(), lost) + 1
     crashing = ended(137, lost=True, backoff=4, finished_at=NOW + 60)
-    assert plans.backoff_s(plans.next_backoff(crashing)) == 40
+    assert plans.backoff_s(plans.next_backoff(seen(), crashing)) == 40
     at_once = ended(137, lost=True, backoff=2, finished_at=NOW + 0.1)
-    assert plans.backoff_s(plans.next_backoff(at_once)) == 20
+    assert plans.backoff_s(plans.next_backoff(seen(), at_once)) == 20
+
+
+def test_stopping_the_cluster_again_and_again_adds_no_pause() -> None:
+    count = 0
+    for _ in range(5):
+        stopped = ended(0, backoff=count, finished_at=NOW + 60, sandbox="old")
+        assert plans.backoff_s(plans.next_backoff(seen(sandbox=NEW), stopped)) == 0
+        count = plans.next_backoff(seen(sandbox=NEW), stopped) + 1
+    crashing = ended(1, backoff=4, finished_at=NOW + 60, sandbox="old")
+    assert plans.backoff_s(plans.next_backoff(seen(sandbox=NEW), crashing)) == 40
+    alive = ended(1, backoff=2, finished_at=NOW + 60, sandbox=NEW.id)
+    assert plans.backoff_s(plans.next_backoff(seen(sandbox=NEW), alive)) == 20
 
 
 NEW = Sandbox("u1", "10.128.0.5", "new")
