@@ -40,6 +40,7 @@ def test_the_async_form_is_the_same_cluster(petset_cluster, petset_async_cluster
 """
 
 
+@pytest.mark.timeout(240)  # three more processes that load everything
 def test_workers_have_clusters_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_it.py").write_text(TESTS)
@@ -58,7 +59,7 @@ def test_workers_have_clusters_of_their_own(tmp_path: Path) -> None:
     source = str(Path(__file__).parents[3] / "src")
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": source, "NOTES": str(notes)}
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=55
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=220
     )
     assert "7 passed" in done.stdout, done.stdout + done.stderr
     seen = {tuple(line.split()) for line in notes.read_text().splitlines()}
