@@ -140,7 +140,7 @@ class NameJudge:
                 self._named_at = now
                 when = arrival + SPARE_S
                 loop = asyncio.get_running_loop()
-                loop.call_at(when, self._arrived, resource, key, event.revision, now)
+                loop.call_at(when, self._arrived, event, now)
 
     def _arrival(self, resource: str, now: float) -> float:
         """When the last change of a resource has come to everybody: each may be late after the
@@ -244,19 +244,21 @@ class NameJudge:
                 f"{_difference(found, wanted)}"
             )
 
-    def _arrived(self, resource: str, key: str, revision: int, since: float) -> None:
+    def _arrived(self, event: Event, since: float) -> None:
         """What the store said at `since` has come to every node that nothing happened to."""
-        namespace, _, name = key.partition("/")
+        resource, namespace, name = event.key.split("/")
+        gone = self._world.store.get(event.key) is None
         for names in self.nodes:
             if not self._is_calm(names, since):
                 continue
             cache = names.slices if resource == SLICES else names.services
             known = cache.get(namespace, name)
-            there = self._world.store.get(f"{resource}/{key}") is not None
-            if there and (known is None or int(meta.version_of(known)) < revision):
-                self._fault(f"{names.name} has not heard of {resource}/{key} at {revision}")
-            elif not there and known is not None:
-                self._fault(f"{names.name} has not heard that {resource}/{key} is gone")
+            if known is None:
+                missed = not gone and not event.deleted
+            else:
+                missed = int(meta.version_of(known)) < event.revision
+            if missed:
+                self._fault(f"{names.name} has not heard of {event.key} at {event.revision}")
         if self._named_at == since:  # else a later change is under way
             self._compare_rules(since)
 
