@@ -225,9 +225,8 @@ spec:
 
 
 FATES = (
-    ("libc.mount .*overlay", "libc.umount2"),
     ("Popen .*conmon", "Popen .*'delete'"),
-    ("Popen .*'exec'", "rmdir .*/pods/"),
+    ("libc.mount .*overlay", "rmdir .*/pods/"),
 )
 """Where agents end: while a pod starts, and while it ends."""
 

@@ -43,7 +43,7 @@ class Undo:
         if not self._fresh and not self._description:
             return  # it could not be read, so nothing was begun
         if not self._fresh:
-            with contextlib.suppress(OSError, ValueError, KeyError, Failure):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, Failure):
                 self._take_back_nodes()
         if self._idle:
             from petset.cli import down
@@ -61,8 +61,8 @@ class Undo:
 
     def _take_back_nodes(self) -> None:
         """While the server still runs: it may know the nodes that were added."""
+        cluster = state.load(self._where)  # first: one that makes no sense added nothing
         known = json.loads(self._description)["nodes"]
-        cluster = state.load(self._where)
         if cluster is not None and (added := [n for n in cluster.nodes if n not in known]):
             from petset.cli import nodes
 
