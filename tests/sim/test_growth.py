@@ -78,7 +78,8 @@ async def test_files_get_small_again_when_much_was_deleted(
         await empty(store, range(start, min(count, start + 1000)))
     await store.close()
     assert live == 0
-    assert over <= SPARE_BYTES
+    # The file gets smaller at a checkpoint, and waits for the one under way if the disk is behind.
+    assert over <= SPARE_BYTES + LOG_BYTES_MAX
     again = await open_store(tmp_path, clock=SystemClock())
     assert again.count("") == 0
     await again.close()
