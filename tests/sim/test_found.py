@@ -15,7 +15,7 @@ from petset.testing.scenario import stateful_set
 from petset.testing.world import World
 from tests.sim import mutants
 from tests.sim.history import Outcome, live
-from tests.sim.story import Step, draw_sets
+from tests.sim.story import Step, draw, draw_sets
 
 
 def as_found(seed: int) -> Outcome:
@@ -129,3 +129,8 @@ def test_a_late_request_leaves_no_revision_with_the_number_of_the_newest() -> No
     assert outcome.faults == []
     written = re.findall(r"set controllerrevisions.apps/default/(b-\w+)", "\n".join(outcome.trace))
     assert written[-2:] == ["b-7bc9df98f4", "b-6cb75476f6"]
+
+
+def test_pods_begin_on_a_node_that_came_back_only_when_it_is_known_again() -> None:
+    """Seed 800155: it registered too late, and its pods had begun again elsewhere as well."""
+    assert live(draw(800155)).faults == []

@@ -179,9 +179,13 @@ class Agent:
             self._lock = None
 
     async def _keep_pods(self) -> None:
-        """Nothing is started, stopped or told before the API has said which pods there are."""
+        """Nothing is started, stopped or told before the API has said which pods there are.
+
+        Nor before it knows the node: pods of a node that was deleted are about to begin elsewhere.
+        """
         await self._pods.wait_synced()
         await self._nodes.wait_synced()
+        await self._registration.registered.wait()
         self._nodes.add_handler(self._registration.node_changed)
         known = {uid_of(pod): pod for pod in self._pods.list()}
         for uid in sorted(self.runtime.pods(), key=known.__contains__):  # first what has to go

@@ -23,6 +23,7 @@ from petset.client.transport import TransportError
 from petset.testing.fakepod import Life, Runtime, Script
 
 LEASE_EVERY_S = 10.0
+REGISTER_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,7 @@ class _Agent:
         self.informers = Informers(node.client)
         node.pods = self.informers.cache("pods", fields=f"spec.nodeName={node.name}")
         self.changed = node.changed = dict[str, asyncio.Event]()
+        self.registered = asyncio.Event()
         self.ending = False
 
     async def run(self) -> None:
@@ -175,6 +177,7 @@ class _Agent:
             if self.node.beside is not None:
                 group.create_task(self.node.beside())
             await self.node.pods.wait_synced()
+            await self.registered.wait()
 
             def hear(old: Obj | None, new: Obj | None) -> None:
                 for pod in (old, new):
@@ -210,8 +213,10 @@ class _Agent:
         while True:
             with contextlib.suppress(StatusError, TransportError):
                 await self._register()
+                self.registered.set()
                 await lease.renew()
-            await asyncio.sleep(node.spec.beat_s)
+            known = self.registered.is_set()
+            await asyncio.sleep(node.spec.beat_s if known else REGISTER_AGAIN_S)
 
     async def _register(self) -> None:
         node = self.node

@@ -3,10 +3,13 @@
 import asyncio
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from petset.api import meta
+from petset.api.meta import MutableObj
+from petset.client.transport import TransportError
 from petset.node.agent import AgentRunningError
 from petset.testing.runtime import Behaviour
 from tests.unit.node.rig import PORT, Rig, count, played, ready, waiting
@@ -342,6 +345,29 @@ def test_a_deleted_node_is_not_registered_again_while_the_agent_runs(tmp_path: P
         await here.stop()
         await here.start()
         assert await here.client.get("nodes", "n1")
+
+    played(tmp_path, story)
+
+
+def test_no_pod_begins_on_a_node_that_the_api_does_not_know_yet(tmp_path: Path) -> None:
+    async def story(here: Rig) -> None:
+        await here.stop()
+        await here.client.delete("nodes", "n1")
+        await here.create()
+        create, known = here.client.create, asyncio.Event()
+
+        async def registering(resource: str, *words: Any, **named: Any) -> MutableObj:
+            if resource == "nodes" and not known.is_set():
+                raise TransportError("not now")
+            return await create(resource, *words, **named)
+
+        here.client.create = registering  # type: ignore[method-assign]
+        starting = asyncio.ensure_future(here.start())
+        await asyncio.sleep(60)
+        assert not here.machine.runs
+        known.set()
+        await here.until(ready)
+        await starting
 
     played(tmp_path, story)
 
