@@ -28,7 +28,8 @@ spec:
   containers:
   - name: main
     image: nginx
-    command: [sh, -c, "echo run of $$; date +%s%N; test -e /d/x && exec sleep 1000; >/d/x; exit 3"]
+    env: [{name: id, value: /proc/sys/kernel/random/uuid}]
+    command: [sh, -c, "echo run of; cat $id; test -e /d/x && exec sleep 1000; >/d/x; exit 3"]
     volumeMounts: [{name: d, mountPath: /d}]
   - {name: calm, image: nginx, command: [sh, -c, "echo calm; sleep 1000"]}
   volumes: [{name: d, emptyDir: {}}]
@@ -245,10 +246,10 @@ def test_logs_follow_and_previous(web: Box) -> None:
     said = ("logs", "faller", "-c", "main")
     eventually(lambda: web.run(*said).out.count("\n") == 2, "two lines")
     now = web.run(*said).out
-    assert now.startswith("run of ")
+    assert now.startswith("run of\n")
     assert web.run("logs", "faller", "-c", "main", "--tail", "1").out == now.splitlines()[1] + "\n"
     before = web.run("logs", "faller", "-c", "main", "-p").out
-    assert before.startswith("run of ")
+    assert before.startswith("run of\n")
     assert before != now
     assert web.run("logs", "faller", "-c", "calm", "-p", ok=False).err.startswith("Error from")
     following = web.start("logs", "web-0", "-f")
