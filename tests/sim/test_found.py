@@ -134,3 +134,8 @@ def test_a_late_request_leaves_no_revision_with_the_number_of_the_newest() -> No
 def test_pods_begin_on_a_node_that_came_back_only_when_it_is_known_again() -> None:
     """Seed 800155: it registered too late, and its pods had begun again elsewhere as well."""
     assert live(draw(800155)).faults == []
+
+
+def test_a_removed_node_that_hears_nothing_may_begin_what_was_given_up_on_it() -> None:
+    """Seed 812083: told of its pods late, as of their end a moment after. The judge was wrong."""
+    assert live(draw(812083)).faults == []

@@ -78,7 +78,9 @@ class Checker:
 
     def _compare(self, new: Happening, other: Happening) -> None:
         """Judge a pod that has just started against another one that runs."""
-        if (other.uid, other.node) == (new.uid, new.node) or other.uid in self.forfeited:
+        if (other.uid, other.node) == (new.uid, new.node):
+            return
+        if {other.uid, new.uid} & self.forfeited:  # the node may hear of it later than others
             return
         if other.pod == new.pod:
             self._fault(f"{new.namespace}/{new.pod} runs on {other.node} and on {new.node}")
