@@ -199,10 +199,8 @@ async def _flip(name: str, where: paths.Paths, rounds: int, after: dict[bool, li
     spec = {"clusterIP": "None", "selector": {"app": "flip"}}
     await client.create("services", _service("flip", **spec), "default")
     made = await client.create("pods", _pod("flip", readinessProbe=probe), "default")
-    while not list(where.run.glob(f"n/*/p/{meta.uid_of(made)}/net")):
-        await asyncio.sleep(0.01)
-    asker = Asker(_netns(where, made))
     await _until_running(client)
+    asker = Asker(_netns(where, made))
     try:
         for number in range(rounds * 2):
             ready = number % 2 == 0
