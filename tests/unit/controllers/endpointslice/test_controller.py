@@ -1,5 +1,6 @@
 """The EndpointSlice controller on a real server in process."""
 
+from functools import partial
 from typing import Any
 
 from petset.api import meta
@@ -127,6 +128,10 @@ async def test_a_service_that_selects_otherwise_has_other_endpoints() -> None:
         await here.until(lambda: told(here) == {}, SLICES)
 
 
+def is_labelled(here: Cluster, name: str, value: str) -> bool:
+    return meta.labels_of(here.cache("pods").get("default", name) or {}).get("x") == value
+
+
 async def test_a_service_is_planned_for_what_can_change_its_endpoints_only() -> None:
     planned: list[str] = []
 
@@ -142,14 +147,25 @@ async def test_a_service_is_planned_for_what_can_change_its_endpoints_only() -> 
         await here.until(lambda: told(here) == {"10.128.0.1": (True, "")}, SLICES)
         await make_ready(here, "a", "10.128.0.2")
         await here.until(lambda: told(here) == {"10.128.0.2": (True, "")}, SLICES)
+        quiet = service(selector={"app": "quiet"})
+        quiet["metadata"]["name"] = "quiet"
+        await here.client.create("services", quiet, "default")
+        await here.until(lambda: "default/quiet" in planned, SLICES)
         before = len(planned)
-        await here.client.create("pods", pod("b"), "default")  # it has no address yet
-        await here.client.patch("pods", "b", {"metadata": {"labels": {"x": "y"}}}, "default")
+        silent = pod("b")  # it has no address yet
+        silent["metadata"]["labels"] = {"app": "quiet"}
+        await here.client.create("pods", silent, "default")
+        for number in "123456":
+            patch: MutableObj = {"metadata": {"labels": {"x": number}}}
+            await here.client.patch("pods", "b", patch, "default")
+            await here.until(partial(is_labelled, here, "b", number), "pods")
         await make_ready(here, "a", "10.128.0.3")
         await here.until(lambda: told(here) == {"10.128.0.3": (True, "")}, SLICES)
         await make_ready(here, "a", "10.128.0.4")
         await here.until(lambda: told(here) == {"10.128.0.4": (True, "")}, SLICES)
-        assert planned[before:] == ["default/nginx"] * 2
+        assert planned[before:].count("default/quiet") <= 1  # (which may follow its own slice)
+        # A change is planned once, or twice if the next one comes while its plan is carried out.
+        assert 2 <= planned[before:].count("default/nginx") <= 4
         name = next(
             meta.name_of(s)
             for s in here.cache(SLICES).list("default")
@@ -159,7 +175,7 @@ async def test_a_service_is_planned_for_what_can_change_its_endpoints_only() -> 
         await here.client.patch(SLICES, name, gone, "default")  # somebody else's change is undone
         await here.until(lambda: told(here) == {}, SLICES)
         await here.until(lambda: told(here) == {"10.128.0.4": (True, "")}, SLICES)
-        assert planned[before:] == ["default/nginx"] * 3
+        assert 3 <= planned[before:].count("default/nginx") <= 6
 
 
 async def test_endpoints_that_somebody_wrote_go_with_the_service_and_may_come_before_it() -> None:
